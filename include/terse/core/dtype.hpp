@@ -1,0 +1,98 @@
+#pragma once
+/// Number formats: float, double, and the two 16-bit ones, with the roundings of IEEE 754 (nearest, ties to even).
+
+#include <bit>
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+#include <type_traits>
+
+namespace terse {
+
+enum class Dtype : std::uint8_t { f64, f32, f16, bf16 };
+
+namespace detail {
+
+// Branch-free, so that loops over it vectorize on every instruction set. NaN becomes 0x7FFF, as on CUDA.
+constexpr std::uint16_t half_bits(float value) {
+  const auto all = std::bit_cast<std::uint32_t>(value);
+  const std::uint32_t magnitude = all & 0x7FFFFFFFu, sign = (all >> 16) & 0x8000u;
+  const std::uint32_t normal = (magnitude - (112u << 23) + 0xFFFu + ((magnitude >> 13) & 1u)) >> 13;
+  constexpr std::uint32_t denormal_magic = 126u << 23;  // 0.5: adding it shifts the mantissa to half's denormal place
+  const std::uint32_t denormal =
+      std::bit_cast<std::uint32_t>(std::bit_cast<float>(magnitude) + std::bit_cast<float>(denormal_magic)) - denormal_magic;
+  std::uint32_t bits = magnitude < (113u << 23) ? denormal : normal;
+  bits = magnitude >= (143u << 23) ? 0x7C00u : bits;
+  bits = magnitude > 0x7F800000u ? 0x7FFFu : bits;
+  return static_cast<std::uint16_t>(magnitude > 0x7F800000u ? bits : (bits | sign));
+}
+
+constexpr float half_value(std::uint16_t bits) {
+  const std::uint32_t magnitude = (bits & 0x7FFFu) << 13, exponent = magnitude & (0x7C00u << 13);
+  const std::uint32_t normal = magnitude + (112u << 23);
+  const std::uint32_t special = normal + (112u << 23);
+  const std::uint32_t denormal =
+      std::bit_cast<std::uint32_t>(std::bit_cast<float>(normal + (1u << 23)) - std::bit_cast<float>(113u << 23));
+  std::uint32_t result = exponent == 0 ? denormal : normal;
+  result = exponent == (0x7C00u << 13) ? special : result;
+  return std::bit_cast<float>(result | (std::uint32_t{bits} & 0x8000u) << 16);
+}
+
+constexpr std::uint16_t bfloat16_bits(float value) {
+  const auto all = std::bit_cast<std::uint32_t>(value);
+  const std::uint32_t rounded = (all + 0x7FFFu + ((all >> 16) & 1u)) >> 16;
+  return static_cast<std::uint16_t>((all & 0x7FFFFFFFu) > 0x7F800000u ? 0x7FFFu : rounded);
+}
+
+}  // namespace detail
+
+/// IEEE 754 binary16: 11 significant bits, largest value 65504. Storage only: arithmetic happens in float.
+struct half {
+  std::uint16_t bits = 0;
+
+  constexpr half() = default;
+  constexpr explicit half(float value) : bits(detail::half_bits(value)) {}
+  constexpr operator float() const { return detail::half_value(bits); }
+};
+
+/// The upper half of a float: 8 significant bits, float's range. Storage only: arithmetic happens in float.
+struct bfloat16 {
+  std::uint16_t bits = 0;
+
+  constexpr bfloat16() = default;
+  constexpr explicit bfloat16(float value) : bits(detail::bfloat16_bits(value)) {}
+  constexpr operator float() const { return std::bit_cast<float>(std::uint32_t{bits} << 16); }
+};
+
+/// What a tensor may hold.
+template <class T>
+concept Real = std::same_as<std::remove_const_t<T>, float> || std::same_as<std::remove_const_t<T>, double> ||
+               std::same_as<std::remove_const_t<T>, half> || std::same_as<std::remove_const_t<T>, bfloat16>;
+
+/// What arithmetic on T is done in: float, but double for double (gradient checks).
+template <Real T>
+using Wide = std::conditional_t<std::same_as<std::remove_const_t<T>, double>, double, float>;
+
+template <Real T>
+inline constexpr bool is_16_bit = sizeof(T) == 2;
+
+template <Real T>
+constexpr Dtype dtype_of() {
+  using Value = std::remove_const_t<T>;
+  if constexpr (std::same_as<Value, double>) return Dtype::f64;
+  else if constexpr (std::same_as<Value, float>) return Dtype::f32;
+  else if constexpr (std::same_as<Value, half>) return Dtype::f16;
+  else return Dtype::bf16;
+}
+
+constexpr std::size_t bytes_of(Dtype dtype) {
+  return dtype == Dtype::f64 ? 8 : dtype == Dtype::f32 ? 4 : 2;
+}
+
+constexpr std::string_view name_of(Dtype dtype) {
+  constexpr std::string_view names[] = {"fp64", "fp32", "fp16", "bf16"};
+  return names[static_cast<std::size_t>(dtype)];
+}
+
+}  // namespace terse

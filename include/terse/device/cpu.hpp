@@ -1,0 +1,106 @@
+#pragma once
+/// The CPU as a device: the first argument of every op. Its overload of an op is the specification.
+
+#include <omp.h>
+
+#include <cstddef>
+#include <cstdlib>
+#include <memory>
+#include <new>
+
+#include <sys/mman.h>
+
+#include <terse/core/error.hpp>
+#include <terse/core/shape.hpp>
+#include <terse/device/blas.hpp>
+#include <terse/device/isa.hpp>
+
+namespace terse::inline TERSE_ISA {
+
+/// A block of memory on the CPU, freed when it dies. Pages are huge where the system allows.
+class CpuMemory {
+ public:
+  CpuMemory() = default;
+  explicit CpuMemory(std::size_t bytes) : bytes_(bytes) {
+    constexpr std::size_t huge_page = std::size_t{2} << 20;
+    const std::size_t alignment = bytes >= huge_page ? huge_page : alignment_bytes;
+    void* memory = std::aligned_alloc(alignment, round_up(bytes == 0 ? std::size_t{1} : bytes, alignment));
+    if (memory == nullptr) fail(Failure::device, "cpu out of memory: ", bytes, " bytes needed; try a smaller --batch");
+    if (alignment == huge_page) madvise(memory, round_up(bytes, alignment), MADV_HUGEPAGE);
+    memory_.reset(static_cast<std::byte*>(memory));
+  }
+  std::byte* data() const { return memory_.get(); }
+  std::size_t bytes() const { return bytes_; }
+
+ private:
+  struct Free {
+    void operator()(std::byte* memory) const { std::free(memory); }
+  };
+  std::unique_ptr<std::byte, Free> memory_;
+  std::size_t bytes_ = 0;
+};
+
+/// One rank's share of the CPU: a team of threads, and scratch memory for ops that must convert their inputs.
+/// Not shared between ranks; not copyable.
+class Cpu {
+ public:
+  using Memory = CpuMemory;
+
+  /// `threads` 0: as many as OpenMP would use (OMP_NUM_THREADS, else one a core).
+  explicit Cpu(int threads = 0) : threads_(threads > 0 ? threads : omp_get_max_threads()) {}
+  Cpu(const Cpu&) = delete;
+  Cpu& operator=(const Cpu&) = delete;
+
+  int threads() const { return threads_; }
+  Memory allocate(std::size_t bytes) { return Memory(bytes); }
+
+  /// Sets aside `bytes` for matmuls whose inputs must be converted; called before the loop, with the plan's number.
+  void reserve_workspace(std::size_t bytes) {
+    if (bytes > workspace_.bytes()) workspace_ = Memory(bytes);
+  }
+  const Memory& workspace() const { return workspace_; }
+  Blas& blas() { return blas_; }
+
+  /// Sets aside `bytes` for each thread of the team; called before the loop, with the plan's number.
+  void reserve_thread_scratch(std::size_t bytes) {
+    const std::size_t each = round_up(bytes, alignment_bytes);
+    if (each * static_cast<std::size_t>(threads_) > thread_scratch_.bytes()) thread_scratch_ = Memory(each * static_cast<std::size_t>(threads_));
+  }
+  /// The calling thread's part, at least as large as was reserved.
+  std::byte* thread_scratch() const {
+    return thread_scratch_.data() + thread_scratch_.bytes() / static_cast<std::size_t>(threads_) * static_cast<std::size_t>(omp_get_thread_num());
+  }
+  std::size_t thread_scratch_bytes() const { return thread_scratch_.bytes() / static_cast<std::size_t>(threads_); }
+
+  /// Calls body(i) for i in [0, count), in any order, on this rank's threads. Each i is one thread's, so results that depend
+  /// on i alone don't depend on the number of threads.
+  template <class Body>
+  void parallel_for(Index count, Body&& body) const {
+    const int team = static_cast<int>(count < threads_ ? count : threads_);
+    if (team <= 1) {
+      for (Index i = 0; i < count; ++i) body(i);
+      return;
+    }
+#pragma omp parallel for num_threads(team) schedule(static)
+    for (Index i = 0; i < count; ++i) body(i);
+  }
+
+  /// As parallel_for, for bodies of very different cost.
+  template <class Body>
+  void parallel_for_uneven(Index count, Body&& body) const {
+    const int team = static_cast<int>(count < threads_ ? count : threads_);
+    if (team <= 1) {
+      for (Index i = 0; i < count; ++i) body(i);
+      return;
+    }
+#pragma omp parallel for num_threads(team) schedule(dynamic, 1)
+    for (Index i = 0; i < count; ++i) body(i);
+  }
+
+ private:
+  int threads_;
+  Memory workspace_, thread_scratch_;
+  Blas blas_;
+};
+
+}  // namespace terse::inline TERSE_ISA

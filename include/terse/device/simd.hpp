@@ -1,0 +1,45 @@
+#pragma once
+/// Vectors of one register, as the compiler's own vector type: no intrinsics, every instruction set.
+
+#include <cstring>
+#include <type_traits>
+
+#include <terse/core/dtype.hpp>
+#include <terse/device/isa.hpp>
+
+namespace terse::inline TERSE_ISA {
+
+template <class Scalar>
+struct Simd {
+  static constexpr int lanes = vector_register_bytes / static_cast<int>(sizeof(Scalar));
+  typedef Scalar Register __attribute__((vector_size(vector_register_bytes)));
+
+  /// `lanes` consecutive values, converted to Scalar; any alignment.
+  template <class Value>
+  [[gnu::always_inline]] static void load(Register& result, const Value* values) {
+    if constexpr (std::is_same_v<Value, Scalar>) {
+      std::memcpy(&result, values, sizeof result);
+    } else if constexpr (std::is_same_v<Value, bfloat16>) {
+      typedef std::uint16_t Halves __attribute__((vector_size(vector_register_bytes / 2)));
+      typedef std::uint32_t Words __attribute__((vector_size(vector_register_bytes)));
+      Halves bits;
+      std::memcpy(&bits, values, sizeof bits);
+      const Words words = __builtin_convertvector(bits, Words) << 16;
+      std::memcpy(&result, &words, sizeof result);
+    } else {
+      for (int lane = 0; lane < lanes; ++lane) result[lane] = static_cast<Scalar>(values[lane]);
+    }
+  }
+  [[gnu::always_inline]] static void store(Scalar* values, const Register& source) { std::memcpy(values, &source, sizeof source); }
+
+  /// The lanes' sum, in a fixed order.
+  [[gnu::always_inline]] static Scalar sum(const Register& source) {
+    Scalar values[lanes];
+    std::memcpy(values, &source, sizeof source);
+    for (int width = lanes / 2; width > 0; width /= 2)
+      for (int lane = 0; lane < width; ++lane) values[lane] += values[lane + width];
+    return values[0];
+  }
+};
+
+}  // namespace terse::inline TERSE_ISA

@@ -1,0 +1,61 @@
+#pragma once
+#include <cmath>
+#include <limits>
+#include <span>
+
+#include <terse/core/packed_batch.hpp>
+#include <terse/device/cpu.hpp>
+#include <terse/device/math.hpp>
+#include <terse/ops/cross_entropy/op.hpp>
+#include <terse/tensor/view.hpp>
+
+namespace terse::ops::inline TERSE_ISA {
+
+template <class S>
+struct SoftmaxStatistics {
+  S largest, sum;  ///< sum of exp(x - largest)
+
+  S log_sum() const { return largest + std::log(sum); }
+};
+
+template <class S>
+SoftmaxStatistics<S> softmax_statistics(const S* x, Index n) {
+  S largest = -std::numeric_limits<S>::infinity(), sum = 0;
+#pragma omp simd reduction(max : largest)
+  for (Index v = 0; v < n; ++v) largest = x[v] > largest ? x[v] : largest;
+#pragma omp simd reduction(+ : sum)
+  for (Index v = 0; v < n; ++v) sum += fast_exp(x[v] - largest);
+  return {largest, sum};
+}
+
+}  // namespace terse::ops::inline TERSE_ISA
+
+namespace terse::ops {
+
+template <Index vocabulary, Real S, Index P>
+void cross_entropy(const Cpu& cpu, Rows<const S, P> logits, std::span<const TokenId> targets, Column<S> loss) {
+  cpu.parallel_for(logits.rows, [=](Index n) {
+    const auto row = logits[n];
+    loss[n] = softmax_statistics(row.data, vocabulary).log_sum() - row[targets[static_cast<std::size_t>(n)]];
+  });
+}
+
+template <Index vocabulary, Real S, Real D, Index P>
+void cross_entropy_with_gradient(const Cpu& cpu, Rows<const S, P> logits, std::span<const TokenId> targets, std::span<const float> slopes,
+                                 Column<S> loss, Rows<D, P> dlogits) {
+  cpu.parallel_for(logits.rows, [=](Index n) {
+    const auto row = logits[n];
+    const auto out = dlogits[n];
+    const auto target = targets[static_cast<std::size_t>(n)];
+    const auto statistics = softmax_statistics(row.data, vocabulary);
+    const S slope = static_cast<S>(slopes[static_cast<std::size_t>(n)]), factor = slope / statistics.sum;
+    const S at_target = row[target];
+    loss[n] = statistics.log_sum() - at_target;
+#pragma omp simd
+    for (Index v = 0; v < vocabulary; ++v) out[v] = static_cast<D>(factor * fast_exp(row[v] - statistics.largest));
+    out[target] = static_cast<D>(factor * fast_exp(at_target - statistics.largest) - slope);
+    for (Index v = vocabulary; v < P; ++v) out[v] = D{};
+  });
+}
+
+}  // namespace terse::ops

@@ -1,0 +1,125 @@
+#pragma once
+/// Matrix products whose every output is summed in one fixed order over K, whatever the number of rows, their place in the batch
+/// or the number of threads: what decoding stands on (the text of a prompt mustn't depend on its neighbours).
+///
+/// The work is tiled over rows and columns only. One output is one chain of multiply-adds over k (invariant_matmul) or, where both
+/// operands are contiguous over k, one vector of chains, added up in a fixed tree (invariant_matmul_transposed).
+
+#include <algorithm>
+
+#include <terse/device/cpu.hpp>
+#include <terse/device/simd.hpp>
+#include <terse/ops/matmul/op.hpp>
+#include <terse/tensor/view.hpp>
+
+namespace terse::ops::inline TERSE_ISA {
+namespace kernel {
+
+/// C (rows, columns x lanes) = A B (+ C) for one tile held in registers. A's element (i, p) stands at a[i * lda + p * step].
+template <int rows, int columns, Write write, class S, class A, class B>
+inline void tile(Index k, const A* a, Index lda, Index step, const B* b, Index ldb, S* c, Index ldc) {
+  using V = Simd<S>;
+  typename V::Register sum[rows][columns];
+  for (int i = 0; i < rows; ++i)
+    for (int j = 0; j < columns; ++j) {
+      if constexpr (write == Write::accumulate) V::load(sum[i][j], c + i * ldc + j * V::lanes);
+      else sum[i][j] = typename V::Register{};
+    }
+  for (Index p = 0; p < k; ++p) {
+    typename V::Register right[columns];
+    for (int j = 0; j < columns; ++j) V::load(right[j], b + p * ldb + j * V::lanes);
+    for (int i = 0; i < rows; ++i) {
+      const S left = static_cast<S>(a[i * lda + p * step]);
+      for (int j = 0; j < columns; ++j) sum[i][j] += left * right[j];
+    }
+  }
+  for (int i = 0; i < rows; ++i)
+    for (int j = 0; j < columns; ++j) V::store(c + i * ldc + j * V::lanes, sum[i][j]);
+}
+
+/// Rows in tiles of `height`, the rest in one smaller tile.
+template <int height, int columns, Write write, class S, class A, class B>
+void row_tiles(Index m, Index k, const A* a, Index lda, Index step, const B* b, Index ldb, S* c, Index ldc) {
+  for (; m >= height; m -= height, a += height * lda, c += height * ldc) tile<height, columns, write>(k, a, lda, step, b, ldb, c, ldc);
+  if constexpr (height > 1)
+    if (m > 0) row_tiles<height / 2, columns, write>(m, k, a, lda, step, b, ldb, c, ldc);
+}
+
+/// Serial C (m, n) = A B (+ C). A's element (i, p) stands at a[i * lda + p * step]: step 1 for A as it is; lda 1 for Aᵀ.
+template <Write write, class S, class A, class B>
+void multiply(Index m, Index n, Index k, const A* a, Index lda, Index step, const B* b, Index ldb, S* c, Index ldc) {
+  constexpr Index lanes = Simd<S>::lanes;
+  constexpr int wide = vector_registers == 32 ? 3 : 2, height = vector_registers == 32 ? 8 : 4;
+  Index j = 0;
+  if (m == 1)  // a wide tile, so that each row of B is read in long runs
+    for (; j + 12 * lanes <= n; j += 12 * lanes) tile<1, 12, write>(k, a, lda, step, b + j, ldb, c + j, ldc);
+  for (; j + wide * lanes <= n; j += wide * lanes) row_tiles<height, wide, write>(m, k, a, lda, step, b + j, ldb, c + j, ldc);
+  for (; j + lanes <= n; j += lanes) row_tiles<height, 1, write>(m, k, a, lda, step, b + j, ldb, c + j, ldc);
+  for (; j < n; ++j)
+    for (Index i = 0; i < m; ++i) {
+      S sum = write == Write::accumulate ? c[i * ldc + j] : S{};
+      for (Index p = 0; p < k; ++p) sum += static_cast<S>(a[i * lda + p * step]) * static_cast<S>(b[p * ldb + j]);
+      c[i * ldc + j] = sum;
+    }
+}
+
+/// C (rows, columns) = A Bᵀ for one tile, both operands contiguous over k.
+template <int rows, int columns, class S, class A, class B>
+inline void dot_tile(Index k, const A* a, Index lda, const B* b, Index ldb, S* c, Index ldc) {
+  using V = Simd<S>;
+  typename V::Register sum[rows][columns]{};
+  const Index whole = k - k % V::lanes;
+  for (Index p = 0; p < whole; p += V::lanes) {
+    typename V::Register right[columns];
+    for (int j = 0; j < columns; ++j) V::load(right[j], b + j * ldb + p);
+    for (int i = 0; i < rows; ++i) {
+      typename V::Register left;
+      V::load(left, a + i * lda + p);
+      for (int j = 0; j < columns; ++j) sum[i][j] += left * right[j];
+    }
+  }
+  for (int i = 0; i < rows; ++i)
+    for (int j = 0; j < columns; ++j) {
+      S total = V::sum(sum[i][j]);
+      for (Index q = whole; q < k; ++q) total += static_cast<S>(a[i * lda + q]) * static_cast<S>(b[j * ldb + q]);
+      c[i * ldc + j] = total;
+    }
+}
+
+template <int height, int columns, class S, class A, class B>
+void dot_row_tiles(Index m, Index k, const A* a, Index lda, const B* b, Index ldb, S* c, Index ldc) {
+  for (; m >= height; m -= height, a += height * lda, c += height * ldc) dot_tile<height, columns>(k, a, lda, b, ldb, c, ldc);
+  if constexpr (height > 1)
+    if (m > 0) dot_row_tiles<height / 2, columns>(m, k, a, lda, b, ldb, c, ldc);
+}
+
+}  // namespace kernel
+}  // namespace terse::ops::inline TERSE_ISA
+
+namespace terse::ops {
+
+/// y = x w, batch-invariant; see ops/matmul/op.hpp.
+template <Real A, Real B, Real Y, Index In, Index Out>
+void invariant_matmul(const Cpu& cpu, Rows<A, In> x, Matrix<B, In, Out> w, Rows<Y, Out> y) {
+  constexpr Index panel = 12 * Simd<Y>::lanes;
+  cpu.parallel_for(divide_up(Out, panel), [=](Index p) {
+    const Index first = p * panel;
+    kernel::multiply<Write::overwrite>(x.rows, std::min(panel, Out - first), In, x.data, In, 1, w.data + first, Out, y.data + first, Out);
+  });
+}
+
+/// y = x wᵀ, batch-invariant; see ops/matmul/op.hpp.
+template <Real A, Real B, Real Y, Index In, Index Out>
+void invariant_matmul_transposed(const Cpu& cpu, Rows<A, In> x, Matrix<B, Out, In> w, Rows<Y, Out> y) {
+  constexpr Index panel = 64;
+  constexpr int height = 4, columns = vector_registers == 32 ? 4 : 2;
+  cpu.parallel_for(divide_up(Out, panel), [=](Index p) {
+    const Index end = std::min(Out, (p + 1) * panel);
+    Index j = p * panel;
+    for (; j + columns <= end; j += columns)
+      kernel::dot_row_tiles<height, columns>(x.rows, In, x.data, In, w.data + j * In, In, y.data + j, Out);
+    for (; j < end; ++j) kernel::dot_row_tiles<height, 1>(x.rows, In, x.data, In, w.data + j * In, In, y.data + j, Out);
+  });
+}
+
+}  // namespace terse::ops

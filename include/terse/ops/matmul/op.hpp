@@ -1,0 +1,30 @@
+#pragma once
+/// Matrix products. Row-major; letters: T tokens (any number of rows), In and Out widths.
+///
+///   matmul             y  = x w          x (T, In) · w (In, Out)  -> y (T, Out)
+///   matmul_transposed  y  = x wᵀ         x (T, In) · w (Out, In)  -> y (T, Out)      also the input's gradient of matmul
+///   matmul_gradient    dw = xᵀ dy (+ dw) x (T, In) · dy (T, Out)  -> dw (In, Out)    the weight's gradient of matmul
+///
+/// Precision  sums in float (double for double). Inputs both double, both float, or both the same 16-bit type; the output the
+///            inputs' type or float. On CPU 16-bit inputs are multiplied in hardware where it can (bf16), else converted to float,
+///            in the device's workspace: reserve `matmul_workspace` bytes before the loop.
+/// Order      whatever the BLAS library does: rows' sums may depend on the number of rows. Where they must not (decoding), use
+///            invariant_matmul and invariant_matmul_transposed (ops/matmul/invariant.hpp): the same contract, but one fixed order of
+///            summation for each output, whatever stands beside it.
+/// Errors     none at run time: widths are static, so a mismatch doesn't compile.
+
+#include <cstddef>
+
+#include <terse/core/dtype.hpp>
+#include <terse/core/shape.hpp>
+
+namespace terse::ops {
+
+/// Bytes of workspace that a product (m, k) x (k, n) may take on a device that must convert its inputs to float.
+template <Real T>
+constexpr std::size_t matmul_workspace(Index m, Index n, Index k) {
+  if constexpr (!is_16_bit<T>) return 0;
+  return static_cast<std::size_t>(round_up(m * k, Index{64}) + round_up(k * n, Index{64}) + round_up(m * n, Index{64})) * sizeof(float);
+}
+
+}  // namespace terse::ops

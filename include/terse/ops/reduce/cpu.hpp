@@ -1,0 +1,77 @@
+#pragma once
+/// Sums in an order that doesn't depend on the number of threads.
+
+#include <algorithm>
+
+#include <terse/device/cpu.hpp>
+#include <terse/tensor/view.hpp>
+
+namespace terse::ops {
+
+/// Calls body(first, end) for blocks of columns: each column is summed over rows by one thread, in order.
+template <class Body>
+void for_column_blocks(const Cpu& cpu, Index columns, Body&& body) {
+  constexpr Index block = 64;
+  cpu.parallel_for(divide_up(columns, block), [&](Index b) { body(b * block, std::min(columns, (b + 1) * block)); });
+}
+
+/// dbias += sum over rows of dy:  dy (T, C), dbias (C). The bias's gradient of y = x + bias.
+template <Real DY, Real G, Index C>
+void bias_gradient(const Cpu& cpu, Rows<DY, C> dy, Vector<G, C> dbias) {
+  for_column_blocks(cpu, C, [=](Index first, Index end) {
+    for (Index t = 0; t < dy.rows; ++t) {
+      const auto row = dy[t];
+#pragma omp simd
+      for (Index c = first; c < end; ++c) dbias[c] += static_cast<G>(row[c]);
+    }
+  });
+}
+
+/// y += bias for each row:  y (T, C), bias (C).
+template <Real Y, Real P, Index C>
+void add_bias(const Cpu& cpu, Vector<P, C> bias, Rows<Y, C> y) {
+  cpu.parallel_for(y.rows, [=](Index t) {
+    const auto row = y[t];
+#pragma omp simd
+    for (Index c = 0; c < C; ++c) row[c] = static_cast<Y>(static_cast<Wide<Y>>(row[c]) + static_cast<Wide<Y>>(bias[c]));
+  });
+}
+
+/// sum over i of x[i]², in double. Infinite or NaN where any x is.
+template <Real T>
+double sum_of_squares(const Cpu& cpu, const T* x, Index n) {
+  constexpr Index pieces = 64;
+  double partial[pieces];
+  const Index piece = divide_up(n, pieces);
+  cpu.parallel_for(pieces, [=, &partial](Index p) {
+    double total = 0;
+    for (Index i = p * piece; i < std::min(n, (p + 1) * piece); i += 1024) {
+      const Index end = std::min({n, (p + 1) * piece, i + 1024});
+      Wide<T> sum = 0;
+#pragma omp simd reduction(+ : sum)
+      for (Index j = i; j < end; ++j) sum += static_cast<Wide<T>>(x[j]) * static_cast<Wide<T>>(x[j]);
+      total += static_cast<double>(sum);
+    }
+    partial[p] = total;
+  });
+  double total = 0;
+  for (double part : partial) total += part;
+  return total;
+}
+
+/// True if every value is finite.
+template <Real T>
+bool all_finite(const Cpu& cpu, const T* x, Index n) {
+  constexpr Index pieces = 64;
+  bool finite[pieces];
+  const Index piece = divide_up(n, pieces);
+  cpu.parallel_for(pieces, [=, &finite](Index p) {
+    Wide<T> sum = 0;  // 0 * inf and 0 * nan are nan: one pass without branches
+#pragma omp simd reduction(+ : sum)
+    for (Index i = p * piece; i < std::min(n, (p + 1) * piece); ++i) sum += static_cast<Wide<T>>(x[i]) * 0;
+    finite[p] = sum == 0;
+  });
+  return std::all_of(finite, finite + pieces, [](bool f) { return f; });
+}
+
+}  // namespace terse::ops

@@ -1,0 +1,39 @@
+#pragma once
+/// Owning tensors: memory of a device with a view on it.
+
+#include <algorithm>
+
+#include <terse/core/arena.hpp>
+#include <terse/tensor/view.hpp>
+
+namespace terse {
+
+/// Owns what `View` sees; zero-filled. `Tensor<Rows<float, 768>, Cpu> x(cpu, tokens)`, `Tensor<Vector<float, 768>, Cpu> b(cpu)`.
+template <class View, class Device>
+class Tensor {
+ public:
+  using Value = typename View::Value;
+
+  explicit Tensor(Device& device) requires requires { View::dimensions; }
+      : memory_(device.allocate(static_cast<std::size_t>(View::size()) * sizeof(Value))), view_{values()} {
+    std::fill_n(view_.data, view_.size(), Value{});
+  }
+  Tensor(Device& device, Index rows) requires requires(View v) { v.rows = rows; }
+      : memory_(device.allocate(static_cast<std::size_t>(rows * View::columns) * sizeof(Value))), view_{values(), rows} {
+    std::fill_n(view_.data, view_.size(), Value{});
+  }
+
+  const View& view() const { return view_; }
+  operator View() const { return view_; }
+  decltype(auto) operator[](Index i) const { return view_[i]; }
+  Value* data() const { return view_.data; }
+  Index size() const { return view_.size(); }
+
+ private:
+  Value* values() { return reinterpret_cast<Value*>(memory_.data()); }
+
+  typename Device::Memory memory_;
+  View view_;
+};
+
+}  // namespace terse

@@ -1,0 +1,68 @@
+#pragma once
+/// Non-owning, trivially copyable views; they go into kernels by value. Everything is row-major and contiguous.
+/// A view of T converts to a view of const T.
+
+#include <type_traits>
+
+#include <terse/core/dtype.hpp>
+#include <terse/core/shape.hpp>
+
+namespace terse {
+
+/// (C): a row, a bias, a gain.
+template <Real T, Index C>
+struct Vector {
+  using Value = T;
+  static constexpr Index dimensions = 1, columns = C;
+
+  T* data = nullptr;
+
+  static constexpr Index size() { return C; }
+  constexpr T& operator[](Index c) const { return data[c]; }
+  constexpr operator Vector<const T, C>() const requires(!std::is_const_v<T>) { return {data}; }
+};
+
+/// (R, C), both static: a weight.
+template <Real T, Index R, Index C>
+struct Matrix {
+  using Value = T;
+  static constexpr Index dimensions = 2, rows = R, columns = C;
+
+  T* data = nullptr;
+
+  static constexpr Index size() { return R * C; }
+  constexpr Vector<T, C> operator[](Index r) const { return {data + r * C}; }
+  constexpr operator Matrix<const T, R, C>() const requires(!std::is_const_v<T>) { return {data}; }
+};
+
+/// (T, C): as many rows as there are tokens, C values each.
+template <Real T, Index C>
+struct Rows {
+  using Value = T;
+  static constexpr Index columns = C;
+
+  T* data = nullptr;
+  Index rows = 0;
+
+  constexpr Index size() const { return rows * C; }
+  constexpr Vector<T, C> operator[](Index t) const { return {data + t * C}; }
+  constexpr Rows slice(Index first, Index count) const { return {data + first * C, count}; }
+  constexpr operator Rows<const T, C>() const requires(!std::is_const_v<T>) { return {data, rows}; }
+};
+
+/// (T): one value a token.
+template <class T>
+struct Column {
+  using Value = T;
+  static constexpr Index columns = 1;
+
+  T* data = nullptr;
+  Index rows = 0;
+
+  constexpr Index size() const { return rows; }
+  constexpr T& operator[](Index t) const { return data[t]; }
+  constexpr Column slice(Index first, Index count) const { return {data + first, count}; }
+  constexpr operator Column<const T>() const requires(!std::is_const_v<T>) { return {data, rows}; }
+};
+
+}  // namespace terse
