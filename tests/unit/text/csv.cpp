@@ -1,0 +1,106 @@
+#include "terse/text/csv.hpp"
+
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include "support/catch.hpp"
+#include "support/files.hpp"
+
+using namespace terse;
+using Fields = std::vector<std::string>;
+
+namespace {
+
+std::filesystem::path write(const TemporaryFolder& folder, const std::string& text) {
+  const auto file = folder.path() / "train.csv";
+  std::ofstream(file, std::ios::binary) << text;
+  return file;
+}
+
+text::Csv parse(const std::string& text) {
+  const TemporaryFolder folder;
+  return text::read_csv(write(folder, text));
+}
+
+/// The message without the folder.
+template <class Action>
+std::string refusal(Action action) {
+  try {
+    action();
+  } catch (const Error& error) {
+    CHECK(error.exit_code() == 3);
+    const std::string message = error.what();
+    CHECK(message.find('\n') == std::string::npos);
+    const auto name = message.find("train.csv");
+    return name == std::string::npos ? message : message.substr(name);
+  }
+  return "no error";
+}
+
+std::string parse_refusal(const std::string& text) { return refusal([&] { parse(text); }); }
+
+}  // namespace
+
+TEST_CASE("fields, rows and the lines rows begin at") {
+  const auto csv = parse("id,dialogue,summary\na,b,c\n\"d\",\"e\r\nf,\"\"g\"\"\n\",h\n\n i , j ,\n");
+  CHECK(csv.columns == Fields{"id", "dialogue", "summary"});
+  REQUIRE(csv.rows.size() == 3);
+  CHECK(csv.rows[0].fields == Fields{"a", "b", "c"});
+  CHECK(csv.rows[0].line == 2);
+  CHECK(csv.rows[1].fields == Fields{"d", "e\r\nf,\"g\"\n", "h"});
+  CHECK(csv.rows[1].line == 3);
+  CHECK(csv.rows[2].fields == Fields{" i ", " j ", ""});
+  CHECK(csv.rows[2].line == 7);
+  CHECK(csv.column("summary") == 2);
+}
+
+TEST_CASE("line ends, byte order mark and a missing last newline") {
+  for (const std::string text : {"id,x\r\n1,2\r\n", "id,x\n1,2", "id,x\r1,2\r", "\xEF\xBB\xBFid,x\n1,2\n", "\"id\",\"x\"\n\"1\",\"2\""}) {
+    INFO(text);
+    const auto csv = parse(text);
+    CHECK(csv.columns == Fields{"id", "x"});
+    REQUIRE(csv.rows.size() == 1);
+    CHECK(csv.rows[0].fields == Fields{"1", "2"});
+  }
+  CHECK(parse("id\n").rows.empty());
+  CHECK(parse("id\n\"\"\n").rows.size() == 1);
+}
+
+TEST_CASE("what is wrong is said with file and line") {
+  CHECK(refusal([] { text::read_csv("no-such/train.csv"); }) == "train.csv: cannot be read; is the name right, and is it a CSV file?");
+  CHECK(refusal([] { text::read_csv(source_dir()); }).find("cannot be read") != std::string::npos);
+  CHECK(parse_refusal("") == "train.csv: is empty; its first line must name the columns");
+  CHECK(parse_refusal("\n\n") == "train.csv: is empty; its first line must name the columns");
+  CHECK(parse_refusal("id,dialogue,summary\n\"a\nb\",c,d\ne,f\n") == "train.csv:4: \"summary\" is missing: 2 fields, 3 expected");
+  CHECK(parse_refusal("id,x\na,b,c\n") == "train.csv:2: 3 fields, 2 expected (id, x); put fields that hold commas in quotes");
+  CHECK(parse_refusal("id,x\na,b\nc,\"d\ne,f\n") == "train.csv:3: a quote opened in this row is never closed");
+  CHECK(parse_refusal("id,x\na,b \"c\" d\n") ==
+        "train.csv:2: column 5: a quote inside a field without quotes; put the field in quotes and write \"\" for each quote in it");
+  CHECK(parse_refusal("id,x\na,\"b\" c\n") == "train.csv:2: column 6: text after a closing quote; write \"\" for a quote inside quotes");
+  CHECK(parse_refusal(std::string("id,x\na,b\n\0,c\n", 13)) == "train.csv:3: a NUL byte; save the file as CSV in UTF-8");
+  CHECK(parse_refusal("id,x\n\"\n\",\xFF\n") == "train.csv:3: not UTF-8; save the file as CSV in UTF-8");
+}
+
+TEST_CASE("columns are named where one is missing or doubled") {
+  const auto csv = parse("id,text,text\n1,a,b\n");
+  CHECK(refusal([&] { csv.column("dialogue"); }) == "train.csv:1: no column \"dialogue\"; the columns are: id, text, text");
+  CHECK(refusal([&] { csv.column("text"); }) == "train.csv:1: column \"text\" is there twice: id, text, text");
+}
+
+TEST_CASE("ids that come twice are refused where asked") {
+  const auto csv = parse("id,x\na,1\nb,2\na,3\n");
+  CHECK(refusal([&] { csv.require_unique("id"); }) == "train.csv:4: id \"a\" is already at line 2");
+  CHECK_NOTHROW(csv.require_unique("x"));
+}
+
+TEST_CASE("what is written is read back") {
+  const std::vector<Fields> rows = {{"a", "b, c", "say \"hi\""}, {"", " spaces ", "two\r\nlines"}, {"\"", "\n", ","}, {"é", "日本", "x"}};
+  std::string text = text::csv_line({"id", "x", "y"});
+  CHECK(text == "id,x,y\n");
+  for (const auto& row : rows) text += text::csv_line({row[0], row[1], row[2]});
+  const auto csv = parse(text);
+  REQUIRE(csv.rows.size() == rows.size());
+  for (std::size_t i = 0; i < rows.size(); ++i) CHECK(csv.rows[i].fields == rows[i]);
+  CHECK(text::csv_line({""}) == "\"\"\n");
+}
