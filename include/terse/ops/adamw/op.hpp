@@ -12,7 +12,7 @@ namespace terse::ops {
 /// Precision  master, gradient, m, v float (double for double); parameter: the rounded copy that the model computes with, which may be
 ///            the master itself
 struct AdamW {
-  float lr = 3e-4f, beta1 = 0.9f, beta2 = 0.95f, epsilon = 1e-8f, weight_decay = 0.1f;
+  double lr = 3e-4, beta1 = 0.9, beta2 = 0.95, epsilon = 1e-8, weight_decay = 0.1;
 };
 
 }  // namespace terse::ops

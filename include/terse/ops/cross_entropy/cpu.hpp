@@ -41,14 +41,14 @@ void cross_entropy(const Cpu& cpu, Rows<const S, P> logits, std::span<const Toke
 }
 
 template <Index vocabulary, Real S, Real D, Index P>
-void cross_entropy_with_gradient(const Cpu& cpu, Rows<const S, P> logits, std::span<const TokenId> targets, std::span<const float> slopes,
-                                 Column<S> loss, Rows<D, P> dlogits) {
+void cross_entropy_with_gradient(const Cpu& cpu, Rows<const S, P> logits, std::span<const TokenId> targets, std::span<const float> weights,
+                                 S loss_scale, Column<S> loss, Rows<D, P> dlogits) {
   cpu.parallel_for(logits.rows, [=](Index n) {
     const auto row = logits[n];
     const auto out = dlogits[n];
     const auto target = targets[static_cast<std::size_t>(n)];
     const auto statistics = softmax_statistics(row.data, vocabulary);
-    const S slope = static_cast<S>(slopes[static_cast<std::size_t>(n)]), factor = slope / statistics.sum;
+    const S slope = static_cast<S>(weights[static_cast<std::size_t>(n)]) * loss_scale, factor = slope / statistics.sum;
     const S at_target = row[target];
     loss[n] = statistics.log_sum() - at_target;
 #pragma omp simd

@@ -2,8 +2,8 @@
 /// Cross-entropy of softmax, fused with its gradient. V vocabulary, P >= V columns (the padded vocabulary).
 ///
 ///   loss[n]      = log(sum over v < V of exp(logits[n][v])) - logits[n][targets[n]]             in nats
-///   dlogits[n][v] = slopes[n] * (softmax(logits[n])[v] - (v == targets[n])),  0 for v >= V
+///   dlogits[n][v] = weights[n] * loss_scale * (softmax(logits[n])[v] - (v == targets[n])),  0 for v >= V
 ///
-/// Shapes     logits, dlogits (N, P) · targets, slopes, loss (N); dlogits may be logits
+/// Shapes     logits, dlogits (N, P) · targets, weights, loss (N); dlogits may be logits
 /// Precision  float (double for double) whatever dlogits is stored in
 /// Errors     none: targets are below V where they enter

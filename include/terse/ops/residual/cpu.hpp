@@ -26,6 +26,17 @@ void residual(const Cpu& cpu, const PackedBatch& batch, const Dropout& dropout, 
   });
 }
 
+/// y += x.
+template <Real X, Real Y, Index C>
+void add(const Cpu& cpu, Rows<X, C> x, Rows<Y, C> y) {
+  cpu.parallel_for(y.rows, [=](Index t) {
+    const auto in = x[t];
+    const auto out = y[t];
+#pragma omp simd
+    for (Index c = 0; c < C; ++c) out[c] += in[c];
+  });
+}
+
 /// y = dropout(x): the branch's gradient; also the forward of a dropout that stands alone. In place if y is x.
 template <Real X, Real Y, Index C>
 void apply_dropout(const Cpu& cpu, const PackedBatch& batch, const Dropout& dropout, Rows<X, C> x, Rows<Y, C> y) {

@@ -1,0 +1,215 @@
+#pragma once
+/// GPT-2 (Radford et al. 2019, "Language Models are Unsupervised Multitask Learners"), the whole of it.
+///
+/// Letters: T tokens of a packed batch, C width, H heads, V vocabulary (P padded), N target rows, R rows against a cache.
+
+#include <algorithm>
+#include <array>
+#include <span>
+
+#include <terse/core/arena.hpp>
+#include <terse/core/packed_batch.hpp>
+#include <terse/models/config.hpp>
+#include <terse/nn/block.hpp>
+#include <terse/ops/cross_entropy/cpu.hpp>
+#include <terse/ops/embedding/cpu.hpp>
+#include <terse/ops/gather/cpu.hpp>
+
+namespace terse::models {
+
+/// The parameters of a GPT, as T: its weights, or (T = Stream) their gradients.
+template <class Config, Precision P, Real T>
+struct GptParameters {
+  static constexpr Index C = Config::width, V = Config::padded_vocabulary;
+
+  Matrix<T, V, C> tokens;                  // (P, C), also the head's weight (tied)
+  Matrix<T, Config::context, C> positions; // (context, C)
+  std::array<nn::Block<Config, P, T>, Config::layers> blocks;
+  nn::Norm<T, C> norm;
+
+  /// Names and order of GPT-2's checkpoints.
+  constexpr void parameters(auto&& visit) {
+    visit("wte.weight", tokens, nn::ParameterTraits{.deviation = 0.02f, .saved_rows = Config::vocabulary});
+    visit("wpe.weight", positions, nn::ParameterTraits{.deviation = 0.02f});
+    visit("h", blocks), visit("ln_f", norm);
+  }
+};
+
+template <class ConfigType, Precision P, class DeviceType>
+class Gpt {
+ public:
+  using Config = ConfigType;
+  using PrecisionPolicy = P;
+  using Device = DeviceType;
+  using Parameter = typename P::Parameter;
+  using Act = typename P::Activation;
+  using Stream = typename P::Stream;
+  using Weights = GptParameters<Config, P, Parameter>;
+  using Gradients = GptParameters<Config, P, Stream>;
+  using BlockLayer = nn::Block<Config, P, Parameter>;
+  static constexpr Index C = Config::width, V = Config::vocabulary, padded_V = Config::padded_vocabulary;
+
+  /// Names, offsets and shapes of all parameters in the flat buffer.
+  static constexpr auto table = nn::parameter_table<Weights>();
+  static constexpr Index flat_size = nn::flat_size<Weights>();
+
+  /// Target rows whose logits exist at one time: at most 64 MiB of them.
+  static constexpr Index head_rows = std::clamp<Index>((Index{16} << 20) / padded_V / 32 * 32, 32, 1024);
+
+  /// What backward needs of forward.
+  struct Saved {
+    Rows<Stream, C> embedded;  // (T, C)
+    std::array<typename BlockLayer::Saved, Config::layers> blocks;
+    ops::LayerNorm::Saved<Stream> norm;
+    Rows<Act, C> last;  // (T, C) after the last norm
+
+    constexpr void each(auto&& visit, Extent extent) {
+      visit(embedded, extent.tokens);
+      for (auto& block : blocks) block.each(visit, extent);
+      norm.each(visit, extent), visit(last, extent.tokens);
+    }
+    /// The stream that enters block `layer`; of `layers`, the stream that leaves the last one.
+    Rows<Stream, C> stream(int layer) const { return layer == 0 ? embedded : blocks[static_cast<std::size_t>(layer - 1)].out; }
+  };
+
+  /// Memory that a step overwrites.
+  struct Scratch {
+    nn::BlockScratch<Config, P> block;
+    Rows<Stream, C> dstream;            // (T, C) the gradient of the residual stream
+    Column<Stream> losses;              // (N <= T) of each target row, in nats
+    Rows<Act, C> head_inputs;           // (head_rows, C)
+    Rows<Stream, C> head_gradients;     // (head_rows, C)
+    Rows<Stream, padded_V> logits;      // (head_rows, P)
+    Rows<Act, padded_V> logit_slopes;   // (head_rows, P); in fp32 the logits' own memory
+
+    constexpr void each(auto&& visit, Extent extent) {
+      block.each(visit, extent);
+      visit(dstream, extent.tokens), visit(losses, extent.tokens);
+      visit(head_inputs, head_rows), visit(head_gradients, head_rows), visit(logits, head_rows);
+      if constexpr (!std::is_same_v<Act, Stream>) visit(logit_slopes, head_rows);
+    }
+  };
+
+  explicit Gpt(Device& device) : device_(&device), memory_(device.allocate(flat_size * sizeof(Parameter))) {
+    std::fill_n(flat(), flat_size, Parameter{});
+    nn::bind(weights_, flat());
+  }
+
+  Device& device() const { return *device_; }
+  const Weights& weights() const { return weights_; }
+  Parameter* flat() const { return reinterpret_cast<Parameter*>(memory_.data()); }
+
+  /// Runs the batch up to the last norm.
+  void forward(const PackedBatch& batch, const ops::DropoutPlan& dropout, const Saved& saved, const Scratch& scratch) const {
+    ops::embed(device(), batch, weights_.tokens, weights_.positions, dropout.at(ops::DropoutSite::embedding), saved.embedded);   // (T, C)
+    for (int l = 0; l < Config::layers; ++l)
+      block(l).forward(device(), batch, dropout, l, saved.stream(l), saved.blocks[static_cast<std::size_t>(l)], scratch.block); // (T, C)
+    weights_.norm.forward(device(), saved.stream(Config::layers), saved.last, saved.norm);                                       // (T, C)
+  }
+
+  /// Loss of each target row, into scratch.losses; returns sum over n of weights[n] * loss[n]. Needs forward's `saved`.
+  double loss(const PackedBatch& batch, const Saved& saved, const Scratch& scratch) const {
+    for_head_rows(batch, scratch, [&](const Scratch& part, std::span<const std::int32_t> rows, Index first) {
+      ops::gather(device(), saved.last, rows, part.head_inputs);                                                                // (n, C)
+      ops::matmul_transposed(device(), part.head_inputs, weights_.tokens, part.logits);                                         // (n, P)
+      ops::cross_entropy<V>(device(), constant(part.logits), batch.targets.subspan(static_cast<std::size_t>(first), rows.size()), part.losses);
+    });
+    return weighted_sum(batch, scratch.losses);
+  }
+
+  /// Loss as above, and `loss_scale` times its gradient is added to `gradients`: head and softmax on target rows only.
+  double backward(const PackedBatch& batch, const ops::DropoutPlan& dropout, Stream loss_scale, const Saved& saved, const Scratch& scratch,
+                  Gradients& gradients) const {
+    const auto dlast = scratch.block.branch;                                                                                    // (T, C)
+    ops::clear(device(), dlast);
+    for_head_rows(batch, scratch, [&](const Scratch& part, std::span<const std::int32_t> rows, Index first) {
+      const auto at = static_cast<std::size_t>(first);
+      ops::gather(device(), saved.last, rows, part.head_inputs);                                                                // (n, C)
+      ops::matmul_transposed(device(), part.head_inputs, weights_.tokens, part.logits);                                         // (n, P)
+      ops::cross_entropy_with_gradient<V>(device(), constant(part.logits), batch.targets.subspan(at, rows.size()),
+                                          batch.weights.subspan(at, rows.size()), loss_scale, part.losses, part.logit_slopes);  // (n, P)
+      ops::matmul(device(), part.logit_slopes, weights_.tokens, part.head_gradients);                                           // (n, C)
+      ops::matmul_gradient(device(), part.logit_slopes, part.head_inputs, gradients.tokens, Write::accumulate);
+      ops::scatter(device(), part.head_gradients, rows, dlast);                                                                 // (T, C)
+    });
+
+    weights_.norm.backward(device(), saved.stream(Config::layers), saved.norm, dlast, scratch.dstream, Write::overwrite, gradients.norm);
+    for (int l = Config::layers - 1; l >= 0; --l)
+      block(l).backward(device(), batch, dropout, l, saved.stream(l), saved.blocks[static_cast<std::size_t>(l)], scratch.block, scratch.dstream,
+                        gradients.blocks[static_cast<std::size_t>(l)]);
+    ops::embed_backward(device(), batch, dropout.at(ops::DropoutSite::embedding), scratch.dstream, gradients.tokens, gradients.positions);
+    return weighted_sum(batch, scratch.losses);
+  }
+
+  /// Keys and values of `slots` texts, one cache a layer.
+  class Cache {
+   public:
+    static constexpr std::size_t bytes(Index slots) { return static_cast<std::size_t>(2 * Config::layers * slots * BlockLayer::Cache::slot_values) * sizeof(Act); }
+
+    Cache(Device& device, Index slots) : memory_(device.allocate(bytes(slots))), slots_(slots) {}
+    Index slots() const { return slots_; }
+    typename BlockLayer::Cache layer(int l) const {
+      Act* const keys = reinterpret_cast<Act*>(memory_.data()) + 2 * l * slots_ * BlockLayer::Cache::slot_values;
+      return {keys, keys + slots_ * BlockLayer::Cache::slot_values};
+    }
+
+   private:
+    typename Device::Memory memory_;
+    Index slots_;
+  };
+
+  struct InferenceScratch {
+    nn::BlockInferenceScratch<Config, P> block;
+    Rows<Stream, C> stream;         // (R, C)
+    Rows<Stream, C> head_inputs;    // (B, C)
+    Rows<Stream, padded_V> logits;  // (B, P)
+
+    constexpr void each(auto&& visit, Extent extent) {
+      block.each(visit, extent), visit(stream, extent.tokens);
+      visit(head_inputs, extent.sequences), visit(logits, extent.sequences);
+    }
+  };
+
+  /// Runs rows against the cache, which takes up their keys and values, and leaves the logits that follow each row of `ask` (at most
+  /// B of them) in scratch.logits. Batch-invariant: a row's logits depend on its slot's earlier rows alone.
+  void infer(const ops::CacheRows& rows, std::span<const std::int32_t> ask, const Cache& cache, InferenceScratch scratch) const {
+    shrink(scratch, {static_cast<Index>(rows.ids.size()), static_cast<Index>(ask.size())});
+    const PackedBatch tokens{.ids = rows.ids, .positions = rows.positions, .cu_seqlens = {}, .target_rows = {}, .targets = {}, .weights = {}, .samples = {}, .draws = {}};
+    ops::embed(device(), tokens, weights_.tokens, weights_.positions, ops::Dropout{}, scratch.stream);                           // (R, C)
+    for (int l = 0; l < Config::layers; ++l) block(l).infer(device(), rows, scratch.stream, cache.layer(l), scratch.block);      // (R, C)
+    weights_.norm.forward(device(), scratch.stream, scratch.block.normed, scratch.block.norm);                                   // (R, C)
+    ops::gather(device(), scratch.block.normed, ask, scratch.head_inputs);                                                       // (B, C)
+    ops::invariant_matmul_transposed(device(), scratch.head_inputs, weights_.tokens, scratch.logits);                            // (B, P)
+  }
+
+ private:
+  const BlockLayer& block(int layer) const { return weights_.blocks[static_cast<std::size_t>(layer)]; }
+  static Rows<const Stream, padded_V> constant(Rows<Stream, padded_V> logits) { return logits; }
+
+  /// Calls body(views of n rows, which rows of the batch, index of the first target) for the target rows, head_rows at a time.
+  template <class Body>
+  void for_head_rows(const PackedBatch& batch, const Scratch& scratch, Body&& body) const {
+    const auto total = static_cast<Index>(batch.target_rows.size());
+    for (Index first = 0; first < total; first += head_rows) {
+      const Index n = std::min(head_rows, total - first);
+      Scratch part = scratch;
+      part.head_inputs.rows = part.head_gradients.rows = part.logits.rows = n;
+      part.losses = scratch.losses.slice(first, n);
+      if constexpr (std::is_same_v<Act, Stream>) part.logit_slopes.data = part.logits.data;
+      part.logit_slopes.rows = n;
+      body(part, batch.target_rows.subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(n)), first);
+    }
+  }
+
+  static double weighted_sum(const PackedBatch& batch, Column<Stream> losses) {
+    double total = 0;
+    for (std::size_t n = 0; n < batch.weights.size(); ++n) total += static_cast<double>(batch.weights[n]) * static_cast<double>(losses[static_cast<Index>(n)]);
+    return total;
+  }
+
+  Device* device_;
+  typename Device::Memory memory_;
+  Weights weights_;
+};
+
+}  // namespace terse::models

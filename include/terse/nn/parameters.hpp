@@ -1,0 +1,143 @@
+#pragma once
+/// A model's parameters: views into one flat buffer, in layer order, found by walking the layers.
+///
+/// A layer lists what it has:
+///
+///   constexpr void parameters(auto&& visit) { visit("weight", weight, {.deviation = 0.02f}); visit("mlp", inner_layer); }
+///
+/// The walk gives a constexpr table of names, offsets and shapes; the optimizer, DDP, safetensors and initialisation all read it.
+
+#include <array>
+#include <concepts>
+#include <cstddef>
+#include <string_view>
+#include <type_traits>
+
+#include <terse/core/shape.hpp>
+
+namespace terse::nn {
+
+/// How a parameter begins (scratch): N(mean, deviation / sqrt(residual_branches)); and how many of its rows are real.
+struct ParameterTraits {
+  float mean = 0, deviation = 0;
+  int residual_branches = 1;  ///< projections back into the residual stream: 2 * layers (GPT-2)
+  Index saved_rows = 0;       ///< rows that are written to files where the rest is padding; 0: all
+};
+
+/// A name of up to 63 characters, usable at compile time.
+class ParameterName {
+ public:
+  constexpr ParameterName() = default;
+  constexpr ParameterName operator+(std::string_view text) const {
+    ParameterName result = *this;
+    for (char c : text) result.text_[result.size_++] = c;
+    return result;
+  }
+  constexpr ParameterName operator+(std::size_t number) const {
+    return number < 10 ? append_digit(number) : (*this + number / 10).append_digit(number % 10);
+  }
+  constexpr std::string_view view() const { return {text_, size_}; }
+
+ private:
+  constexpr ParameterName append_digit(std::size_t digit) const {
+    const char character[] = {static_cast<char>('0' + digit)};
+    return *this + std::string_view(character, 1);
+  }
+
+  char text_[63] = {};
+  unsigned char size_ = 0;
+};
+
+/// One parameter of a model, where it stands in the flat buffer.
+struct ParameterInfo {
+  ParameterName name;
+  Index offset = 0;            ///< in values
+  Index rows = 1, columns = 0; ///< shape; rows is 1 for vectors
+  Index saved_rows = 1;        ///< of them real, the rest padding
+  int dimensions = 1;
+  ParameterTraits traits;
+
+  constexpr Index size() const { return rows * columns; }
+  constexpr bool decays() const { return dimensions >= 2; }  ///< weight decay: matrices and embeddings, not biases and gains
+};
+
+/// Parameters start at multiples of this many values: 256 bytes in 16 bits too, so that offsets are the same for every dtype.
+inline constexpr Index parameter_alignment = alignment_bytes / 2;
+
+namespace detail {
+
+template <class Member>
+inline constexpr bool is_view = requires { Member::dimensions; };
+
+template <class Layer, class Visit>
+constexpr void walk(Layer& layer, const ParameterName& prefix, Visit& visit);
+
+template <class Member, class Visit>
+constexpr void walk_member(const ParameterName& name, Member& member, const ParameterTraits& traits, Visit& visit) {
+  if constexpr (is_view<Member>) {
+    visit(name, member, traits);
+  } else if constexpr (requires { member.size(); }) {
+    for (std::size_t i = 0; i < member.size(); ++i) walk(member[i], name + "." + i + ".", visit);
+  } else {
+    walk(member, name + ".", visit);
+  }
+}
+
+template <class Layer, class Visit>
+constexpr void walk(Layer& layer, const ParameterName& prefix, Visit& visit) {
+  layer.parameters([&](std::string_view name, auto& member, const ParameterTraits& traits = {}) {
+    walk_member(prefix + name, member, traits, visit);
+  });
+}
+
+}  // namespace detail
+
+/// Calls visit(name, view, traits) for each parameter, in layer order.
+template <class Layer, class Visit>
+constexpr void for_each_parameter(Layer& layer, Visit&& visit) {
+  detail::walk(layer, ParameterName{}, visit);
+}
+
+template <class Layer>
+constexpr std::size_t parameter_count() {
+  Layer layer{};
+  std::size_t count = 0;
+  for_each_parameter(layer, [&](const ParameterName&, auto&, const ParameterTraits&) { ++count; });
+  return count;
+}
+
+/// The table of a layer's or model's parameters.
+template <class Layer>
+constexpr auto parameter_table() {
+  std::array<ParameterInfo, parameter_count<Layer>()> table{};
+  std::size_t i = 0;
+  Index offset = 0;
+  Layer layer{};
+  for_each_parameter(layer, [&]<class View>(const ParameterName& name, View&, const ParameterTraits& traits) {
+    ParameterInfo& info = table[i++];
+    info.name = name, info.offset = offset, info.columns = View::columns, info.dimensions = View::dimensions, info.traits = traits;
+    if constexpr (View::dimensions == 2) info.rows = View::rows;
+    info.saved_rows = traits.saved_rows > 0 ? traits.saved_rows : info.rows;
+    offset += round_up(info.size(), parameter_alignment);
+  });
+  return table;
+}
+
+/// Values in the flat buffer, gaps included.
+template <class Layer>
+constexpr Index flat_size() {
+  constexpr auto table = parameter_table<Layer>();
+  return table.back().offset + round_up(table.back().size(), parameter_alignment);
+}
+
+/// Points every parameter of the layer to its place in `flat`, which has flat_size values.
+template <class Layer, class T>
+void bind(Layer& layer, T* flat) {
+  Index offset = 0;
+  for_each_parameter(layer, [&](const ParameterName&, auto& view, const ParameterTraits&) {
+    view.data = flat + offset;
+    offset += round_up(view.size(), parameter_alignment);
+  });
+}
+
+}  // namespace terse::nn

@@ -1,0 +1,45 @@
+#pragma once
+#include <cmath>
+
+#include <terse/device/cpu.hpp>
+#include <terse/device/math.hpp>
+#include <terse/ops/cached_attention/op.hpp>
+#include <terse/ops/matmul/invariant.hpp>
+
+namespace terse::ops {
+
+template <Real T, Real K, Index heads, Index context, Index D, Index C3, Index C>
+void forward(const Cpu& cpu, CachedAttention, CacheRows rows, Rows<T, C3> qkv, KeyValueCache<K, heads, context, D> cache, Rows<T, C> out) {
+  static_assert(C3 == 3 * C && C == heads * D);
+  using S = Wide<T>;
+  const auto slot_of = [rows](Index r) { return static_cast<Index>(rows.slots[static_cast<std::size_t>(r)]); };
+  const auto position_of = [rows](Index r) { return static_cast<Index>(rows.positions[static_cast<std::size_t>(r)]); };
+  cpu.parallel_for(qkv.rows * heads, [=](Index task) {
+    const Index r = task / heads, head = task % heads, slot = slot_of(r), position = position_of(r);
+    const auto* key = qkv[r].data + C + head * D;
+    for (Index d = 0; d < D; ++d) {
+      cache.key(slot, head, position)[d] = static_cast<K>(static_cast<S>(key[d]));
+      cache.value(slot, head, position)[d] = static_cast<K>(static_cast<S>(key[C + d]));
+    }
+  });
+  cpu.parallel_for_uneven(qkv.rows * heads, [=, &cpu](Index task) {
+    const Index r = task / heads, head = task % heads, slot = slot_of(r), keys = position_of(r) + 1;
+    S* const scores = reinterpret_cast<S*>(cpu.thread_scratch());
+    const T* query = qkv[r].data + head * D;
+    const K* key = cache.key(slot, head, 0);
+    Index j = 0;
+    for (; j + 4 <= keys; j += 4) kernel::dot_tile<1, 4>(D, query, C3, key + j * D, D, scores + j, context);
+    for (; j < keys; ++j) kernel::dot_tile<1, 1>(D, query, C3, key + j * D, D, scores + j, context);
+    const S scale = 1 / std::sqrt(static_cast<S>(D));
+    S largest = scores[0], sum = 0;
+#pragma omp simd reduction(max : largest)
+    for (Index i = 0; i < keys; ++i) largest = scores[i] > largest ? scores[i] : largest;
+#pragma omp simd reduction(+ : sum)
+    for (Index i = 0; i < keys; ++i) sum += scores[i] = fast_exp((scores[i] - largest) * scale);
+    S result[D];
+    kernel::multiply<Write::overwrite>(1, D, keys, scores, keys, 1, cache.value(slot, head, 0), D, result, D);
+    for (Index d = 0; d < D; ++d) out[r][head * D + d] = static_cast<T>(result[d] / sum);
+  });
+}
+
+}  // namespace terse::ops

@@ -1,0 +1,38 @@
+#pragma once
+#include <cstdint>
+#include <span>
+
+#include <terse/tensor/view.hpp>
+
+namespace terse::ops {
+
+/// One layer's keys and values of every slot of a decoder: keys, values (slots, heads, context, D).
+template <Real T, Index heads, Index context, Index D>
+struct KeyValueCache {
+  using Value = T;
+  static constexpr Index slot_values = heads * context * D;
+
+  T* keys = nullptr;
+  T* values = nullptr;
+
+  constexpr T* key(Index slot, Index head, Index position) const { return keys + slot * slot_values + (head * context + position) * D; }
+  constexpr T* value(Index slot, Index head, Index position) const { return values + slot * slot_values + (head * context + position) * D; }
+};
+
+/// Rows to run through a model against its cache: prompts being read and texts being written, mixed. Row r is the token ids[r] at
+/// positions[r] of slot slots[r]; rows of one slot stand in order of position.
+struct CacheRows {
+  std::span<const std::int32_t> ids, slots, positions;  // (R)
+};
+
+/// Causal attention of new rows over a cache.
+///
+///   keys and values of the rows enter the cache; then out[r] = softmax(q[r] · keys[0..position] / sqrt(D)) values, for each head
+///
+/// Shapes     qkv (R, 3C) · out (R, C)
+/// Precision  sums in float; the cache holds its own dtype
+/// Order      a row's result depends on its slot's earlier rows alone: batch-invariant
+/// Scratch    context values of float for each thread
+struct CachedAttention {};
+
+}  // namespace terse::ops
