@@ -1,0 +1,359 @@
+#pragma once
+/// Tensors by name in one file, as the Hugging Face hub has them. Format and checks as the reference implementation
+/// (github.com/huggingface/safetensors):
+///
+///   8 bytes: N, little-endian · N bytes: a JSON object, padded with spaces to a multiple of 8 · the tensors' bytes
+///   {"__metadata__": {"format": "pt"}, "wte.weight": {"dtype": "F32", "shape": [50257, 768], "data_offsets": [begin, end]}, …}
+///
+/// Tensors are row-major; offsets count from the end of the header; together the tensors cover the rest of the file, without
+/// gap or overlap.
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cstdint>
+#include <cstring>
+#include <limits>
+#include <map>
+#include <optional>
+#include <set>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include <terse/core/dtype.hpp>
+#include <terse/core/shape.hpp>
+#include <terse/io/file.hpp>
+
+namespace terse::io {
+
+static_assert(std::endian::native == std::endian::little, "terse: safetensors files are little-endian, and so must the machine be");
+
+/// What a file's tensor may hold; more than what a model computes in (Dtype), since files also carry masks and counters.
+/// In the order in which tensors lie in a file: the strictest alignment first, so that each is aligned.
+enum class StoredDtype : std::uint8_t { u64, i64, f64, f32, u32, i32, bf16, f16, u16, i16, i8, u8, boolean };
+
+using Shape = std::vector<Index>;
+
+/// One tensor of an open file.
+struct TensorInfo {
+  StoredDtype dtype;
+  Shape shape;                       ///< empty for a scalar
+  std::span<const std::byte> bytes;  ///< row-major, in the mapped file: valid as long as the file is open; may be unaligned
+
+  Index elements() const;
+};
+
+/// One tensor of a file to write.
+struct TensorToWrite {
+  std::string name;
+  StoredDtype dtype;
+  Shape shape;
+  std::span<const std::byte> bytes;  ///< row-major; read while the file is written, never copied
+};
+
+using Metadata = std::map<std::string, std::string>;
+
+/// F32, BF16, …: the name in the file.
+constexpr std::string_view name_of(StoredDtype dtype) {
+  constexpr std::string_view names[] = {"U64", "I64", "F64", "F32", "U32", "I32", "BF16", "F16", "U16", "I16", "I8", "U8", "BOOL"};
+  return names[static_cast<std::size_t>(dtype)];
+}
+
+constexpr std::size_t bytes_of(StoredDtype dtype) {
+  return dtype <= StoredDtype::f64 ? 8 : dtype <= StoredDtype::i32 ? 4 : dtype <= StoredDtype::i16 ? 2 : 1;
+}
+
+constexpr StoredDtype stored(Dtype dtype) {
+  constexpr StoredDtype same[] = {StoredDtype::f64, StoredDtype::f32, StoredDtype::f16, StoredDtype::bf16};
+  return same[static_cast<std::size_t>(dtype)];
+}
+
+/// A tensor to write, of values in memory.
+template <Real T>
+TensorToWrite tensor_to_write(std::string name, Shape shape, std::span<const T> values) {
+  return {std::move(name), stored(dtype_of<T>()), std::move(shape), std::as_bytes(values)};
+}
+
+namespace detail {
+
+inline constexpr std::uint64_t max_header_bytes = 100'000'000;  // the reference's limit; GPT-2's header has 14 KB
+
+// A name from a file as one line of ASCII, whatever is in it. (Not `quoted`: std's would be found for strings.)
+inline std::string in_quotes(std::string_view name) {
+  constexpr std::size_t shown = 100;
+  return nlohmann::json(name.size() > shown ? std::string(name.substr(0, shown)) + "..." : std::string(name))
+      .dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);
+}
+
+inline std::string words(const Shape& shape) {
+  std::string result = "(";
+  for (const Index extent : shape) result += (result.size() > 1 ? ", " : "") + std::to_string(extent);
+  return result + ")";
+}
+
+inline std::optional<StoredDtype> dtype_named(std::string_view name) {
+  for (int i = 0; i <= static_cast<int>(StoredDtype::boolean); ++i)
+    if (name_of(static_cast<StoredDtype>(i)) == name) return static_cast<StoredDtype>(i);
+  return std::nullopt;
+}
+
+// Bytes of a dense tensor, or nothing where the count doesn't fit 63 bits.
+inline std::optional<std::uint64_t> checked_bytes(const Shape& shape, StoredDtype dtype) {
+  std::uint64_t product = bytes_of(dtype);
+  for (const Index extent : shape) {
+    const auto factor = static_cast<std::uint64_t>(extent);
+    if (factor != 0 && product > std::uint64_t{std::numeric_limits<std::int64_t>::max()} / factor) return std::nullopt;
+    product *= factor;
+  }
+  return product;
+}
+
+template <class T, class Stored>
+void convert(std::span<const std::byte> bytes, std::span<T> values) {
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    Stored stored_value;
+    std::memcpy(&stored_value, bytes.data() + i * sizeof(Stored), sizeof(Stored));
+    if constexpr (std::same_as<T, double>) values[i] = static_cast<double>(stored_value);
+    else values[i] = T(static_cast<float>(stored_value));
+  }
+}
+
+// The header of one file, checked from the outside in. Every message names the file, and the tensor if it is about one.
+class SafetensorsParser {
+ public:
+  explicit SafetensorsParser(const MappedFile& file) : path_(file.path().string()), bytes_(file.bytes()) {}
+
+  void parse(std::map<std::string, TensorInfo, std::less<>>& tensors, Metadata& metadata) {
+    const auto header = parse_json(header_text());
+    for (const auto& [name, value] : header.items()) {
+      if (name == "__metadata__") read_metadata(value, metadata);
+      else tensors.emplace(name, read_tensor(name, value));
+    }
+    check_cover();
+  }
+
+ private:
+  struct Range {
+    std::uint64_t begin, end;
+    std::string name;
+  };
+
+  template <class... Parts>
+  [[noreturn]] void refuse(const Parts&... parts) const {
+    fail(Failure::bad_input, path_, ": ", parts...);
+  }
+  template <class... Parts>
+  [[noreturn]] void refuse_tensor(const std::string& name, const Parts&... parts) const {
+    refuse("tensor ", in_quotes(name), ": ", parts...);
+  }
+
+  std::string_view header_text() {
+    if (bytes_.size() < 8) refuse(bytes_.size(), " bytes are too few for a safetensors file; download or copy it again");
+    std::uint64_t length = 0;
+    std::memcpy(&length, bytes_.data(), sizeof length);
+    if (length > max_header_bytes)
+      refuse("says its header has ", length, " bytes, more than ", max_header_bytes, ": not a safetensors file, or damaged");
+    if (length > bytes_.size() - 8)
+      refuse("says its header has ", length, " bytes, but only ", bytes_.size() - 8, " follow: cut short; download or copy it again");
+    data_ = bytes_.subspan(8 + length);
+    const std::string_view text(reinterpret_cast<const char*>(bytes_.data()) + 8, length);
+    if (!text.starts_with('{')) refuse("its header doesn't start with '{': not a safetensors file, or damaged");
+    return text;
+  }
+
+  // Names must differ (JSON itself would silently keep one), and nesting has an end.
+  nlohmann::json parse_json(std::string_view text) const {
+    using nlohmann::json;
+    std::array<std::set<std::string>, 4> names;  // by depth of the object that holds them: the header's, a tensor's, …
+    const auto watch = [&](int depth, json::parse_event_t event, json& parsed) {
+      const auto level = static_cast<std::size_t>(depth);
+      const bool opens = event == json::parse_event_t::object_start || event == json::parse_event_t::array_start;
+      if (opens && level + 1 >= names.size()) refuse("its header is nested too deeply: damaged; download or write it again");
+      if (event == json::parse_event_t::object_start) names[level + 1].clear();
+      if (event == json::parse_event_t::key && !names[level].insert(parsed.get<std::string>()).second)
+        refuse(in_quotes(parsed.get<std::string>()), " stands twice in its header: write it again with different names");
+      return true;
+    };
+    try {
+      return json::parse(text.begin(), text.end(), watch);
+    } catch (const json::parse_error& error) {
+      refuse("its header isn't valid JSON (byte ", error.byte, "): damaged; download or copy it again");
+    } catch (const json::out_of_range&) {  // 1e999
+      refuse("its header holds a number too large for JSON readers: damaged; download or copy it again");
+    }
+  }
+
+  void read_metadata(const nlohmann::json& value, Metadata& metadata) const {
+    if (!value.is_object()) refuse("__metadata__ isn't an object of strings: write the file again");
+    for (const auto& [key, text] : value.items()) {
+      if (!text.is_string()) refuse("__metadata__ ", in_quotes(key), " isn't a string: write the file again");
+      metadata[key] = text.get<std::string>();
+    }
+  }
+
+  // A list of whole numbers, none negative.
+  std::vector<std::uint64_t> read_numbers(const std::string& name, const nlohmann::json& tensor, const char* field) const {
+    const auto found = tensor.find(field);
+    if (found == tensor.end()) refuse_tensor(name, field, " is missing: write the file again");
+    if (!found->is_array()) refuse_tensor(name, field, " isn't a list: write the file again");
+    std::vector<std::uint64_t> numbers;
+    for (const auto& number : *found) {
+      if (!number.is_number_unsigned()) refuse_tensor(name, field, " holds ", in_quotes(number.dump()), ", not a count: write the file again");
+      numbers.push_back(number.get<std::uint64_t>());
+    }
+    return numbers;
+  }
+
+  TensorInfo read_tensor(const std::string& name, const nlohmann::json& value) {
+    if (!value.is_object()) refuse_tensor(name, "isn't described by an object: write the file again");
+    const auto dtype_field = value.find("dtype");
+    if (dtype_field == value.end() || !dtype_field->is_string()) refuse_tensor(name, "dtype is missing: write the file again");
+    const auto dtype = dtype_named(dtype_field->get<std::string>());
+    if (!dtype) refuse_tensor(name, "dtype ", in_quotes(dtype_field->get<std::string>()), " is unknown here; convert it to F32, F16 or BF16");
+
+    TensorInfo info{*dtype, {}, {}};
+    for (const std::uint64_t extent : read_numbers(name, value, "shape")) {
+      if (extent > std::uint64_t{std::numeric_limits<Index>::max()}) refuse_tensor(name, "shape holds ", extent, ", which is too large: damaged");
+      info.shape.push_back(static_cast<Index>(extent));
+    }
+    const auto bytes = checked_bytes(info.shape, *dtype);
+    if (!bytes) refuse_tensor(name, "shape ", words(info.shape), " is too large for any memory: damaged; download or copy it again");
+
+    const auto offsets = read_numbers(name, value, "data_offsets");
+    if (offsets.size() != 2) refuse_tensor(name, "data_offsets has ", offsets.size(), " numbers, 2 expected: write the file again");
+    const auto begin = offsets[0], end = offsets[1];
+    if (begin > end) refuse_tensor(name, "ends at byte ", end, ", before its begin at ", begin, ": damaged; download or copy it again");
+    if (end > data_.size())
+      refuse_tensor(name, "ends at byte ", end, " of the data, which has ", data_.size(), ": cut short; download or copy it again");
+    if (end - begin != *bytes)
+      refuse_tensor(name, name_of(*dtype), " ", words(info.shape), " needs ", *bytes, " bytes, data_offsets give ", end - begin,
+                    ": damaged; download or copy it again");
+    info.bytes = data_.subspan(begin, end - begin);
+    ranges_.push_back({begin, end, name});
+    return info;
+  }
+
+  void check_cover() {
+    std::sort(ranges_.begin(), ranges_.end(), [](const Range& a, const Range& b) {
+      return a.begin != b.begin ? a.begin < b.begin : a.end < b.end;
+    });
+    std::uint64_t covered = 0;
+    const std::string* previous = nullptr;
+    for (const Range& range : ranges_) {
+      if (range.begin < covered)
+        refuse_tensor(range.name, "overlaps tensor ", in_quotes(*previous), ": damaged; download or write it again");
+      if (range.begin > covered)
+        refuse_tensor(range.name, range.begin - covered, " bytes before it belong to no tensor: damaged; download or write it again");
+      covered = range.end;
+      previous = &range.name;
+    }
+    if (covered != data_.size())
+      refuse(data_.size() - covered, " bytes after the last tensor belong to none: damaged; download or write it again");
+  }
+
+  std::string path_;
+  std::span<const std::byte> bytes_, data_;
+  std::vector<Range> ranges_;
+};
+
+}  // namespace detail
+
+inline Index TensorInfo::elements() const { return static_cast<Index>(bytes.size() / bytes_of(dtype)); }
+
+/// A safetensors file open for reading. Everything its header claims is checked by `open`; the data are read when looked at.
+///
+/// Errors     Failure::bad_input, naming the file and the tensor
+class SafetensorsFile {
+ public:
+  static SafetensorsFile open(const std::filesystem::path& path) { return SafetensorsFile(path); }
+
+  const std::filesystem::path& path() const { return file_.path(); }
+  const Metadata& metadata() const { return metadata_; }
+  /// By name, in alphabetical order.
+  const std::map<std::string, TensorInfo, std::less<>>& tensors() const { return tensors_; }
+
+  std::vector<std::string> names() const {
+    std::vector<std::string> result;
+    for (const auto& [name, info] : tensors_) result.push_back(name);
+    return result;
+  }
+  /// The tensor, or null where the file has none of that name.
+  const TensorInfo* find(std::string_view name) const {
+    const auto found = tensors_.find(name);
+    return found == tensors_.end() ? nullptr : &found->second;
+  }
+
+  /// Copies the tensor of that name and shape into `values`, rounded to T (nearest even) where the file holds another
+  /// floating-point format. Failure::bad_input where it is missing, has another shape, or isn't floating-point.
+  template <Real T>
+  void read(std::string_view name, const Shape& shape, std::span<T> values) const {
+    const TensorInfo* info = find(name);
+    if (info == nullptr) refuse(name, "is missing; is this another model's file?");
+    if (info->shape != shape)
+      refuse(name, "shape is ", detail::words(info->shape), ", ", detail::words(shape), " expected: is this another model's file?");
+    if (std::cmp_not_equal(values.size(), info->elements()))
+      fail(Failure::internal, "tensor ", detail::in_quotes(name), ": ", values.size(), " places for ", info->elements(), " values");
+    if (info->dtype == stored(dtype_of<T>())) {
+      if (!values.empty()) std::memcpy(values.data(), info->bytes.data(), info->bytes.size());
+      return;
+    }
+    switch (info->dtype) {
+      case StoredDtype::f64: return detail::convert<T, double>(info->bytes, values);
+      case StoredDtype::f32: return detail::convert<T, float>(info->bytes, values);
+      case StoredDtype::f16: return detail::convert<T, half>(info->bytes, values);
+      case StoredDtype::bf16: return detail::convert<T, bfloat16>(info->bytes, values);
+      default: refuse(name, "holds ", name_of(info->dtype), ", not floating-point numbers: is this another model's file?");
+    }
+  }
+
+ private:
+  explicit SafetensorsFile(const std::filesystem::path& path) : file_(path) {
+    detail::SafetensorsParser(file_).parse(tensors_, metadata_);
+  }
+  template <class... Parts>
+  [[noreturn]] void refuse(std::string_view name, const Parts&... parts) const {
+    fail(Failure::bad_input, path().string(), ": tensor ", detail::in_quotes(name), ": ", parts...);
+  }
+
+  MappedFile file_;
+  std::map<std::string, TensorInfo, std::less<>> tensors_;
+  Metadata metadata_;
+};
+
+/// Writes a safetensors file, byte for byte as the reference does: ordered by alignment, then by name. The file appears
+/// whole or not at all (AtomicFile). `transformers` wants the metadata {"format": "pt"}.
+///
+/// Errors     Failure::cannot_write (disk full, …) · Failure::internal: a name stands twice, or bytes don't match shape and dtype
+inline void write_safetensors(const std::filesystem::path& path, std::vector<TensorToWrite> tensors,
+                              const Metadata& metadata = {{"format", "pt"}}) {
+  std::sort(tensors.begin(), tensors.end(), [](const TensorToWrite& a, const TensorToWrite& b) {
+    return a.dtype != b.dtype ? a.dtype < b.dtype : a.name < b.name;
+  });
+  nlohmann::ordered_json header = nlohmann::ordered_json::object();
+  if (!metadata.empty()) header["__metadata__"] = metadata;
+  std::uint64_t end = 0;
+  for (const TensorToWrite& tensor : tensors) {
+    if (detail::checked_bytes(tensor.shape, tensor.dtype) != std::uint64_t{tensor.bytes.size()})
+      fail(Failure::internal, path.string(), ": tensor ", detail::in_quotes(tensor.name), ": ", tensor.bytes.size(), " bytes for ",
+           name_of(tensor.dtype), " ", detail::words(tensor.shape));
+    if (header.contains(tensor.name) || tensor.name == "__metadata__")
+      fail(Failure::internal, path.string(), ": tensor ", detail::in_quotes(tensor.name), ": the name is taken");
+    auto& entry = header[tensor.name];
+    entry["dtype"] = name_of(tensor.dtype);
+    entry["shape"] = tensor.shape;
+    entry["data_offsets"] = {end, end + tensor.bytes.size()};
+    end += tensor.bytes.size();
+  }
+  std::string text = header.dump();
+  text.resize(round_up<std::size_t>(text.size(), 8), ' ');
+  const std::uint64_t length = text.size();
+
+  AtomicFile file(path);
+  file.write(std::as_bytes(std::span(&length, 1)));
+  file.write(text);
+  for (const TensorToWrite& tensor : tensors) file.write(tensor.bytes);
+  file.commit();
+}
+
+}  // namespace terse::io
