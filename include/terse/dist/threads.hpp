@@ -1,0 +1,156 @@
+#pragma once
+/// Ranks as threads of one process.
+
+#include <algorithm>
+#include <condition_variable>
+#include <cstring>
+#include <exception>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include <terse/core/error.hpp>
+#include <terse/dist/communicator.hpp>
+
+namespace terse::dist {
+
+/// What the threads of one job share: a place for each rank's pointer, and a barrier that ends when a rank fails.
+class ThreadGroup {
+ public:
+  explicit ThreadGroup(int size) : size_(size), buffers_(static_cast<std::size_t>(size)) {}
+
+  int size() const { return size_; }
+  void*& buffer(int rank) { return buffers_[static_cast<std::size_t>(rank)]; }
+
+  void wait() {
+    std::unique_lock lock(mutex_);
+    if (failed_rank_ < 0 && ++waiting_ == size_) {
+      waiting_ = 0, ++phase_;
+      all_here_.notify_all();
+    } else {
+      all_here_.wait(lock, [this, phase = phase_] { return phase_ != phase || failed_rank_ >= 0; });
+    }
+    if (failed_rank_ >= 0) fail(Failure::rank, "rank ", failed_rank_, " failed");
+  }
+
+  /// Lets everyone who waits, now or later, throw Failure::rank.
+  void give_up(int rank) {
+    const std::lock_guard lock(mutex_);
+    if (failed_rank_ < 0) failed_rank_ = rank;
+    all_here_.notify_all();
+  }
+
+ private:
+  int size_, waiting_ = 0, failed_rank_ = -1;
+  unsigned long phase_ = 0;
+  std::mutex mutex_;
+  std::condition_variable all_here_;
+  std::vector<void*> buffers_;
+};
+
+class Threads final : public Communicator {
+ public:
+  Threads(ThreadGroup& group, int rank) : group_(&group), rank_(rank) {}
+
+  int rank() const override { return rank_; }
+  int size() const override { return group_->size(); }
+  void all_reduce(std::span<float> values) override { reduce(values); }
+  void all_reduce(std::span<double> values) override { reduce(values); }
+  void broadcast(std::span<std::byte> bytes, int root) override {
+    group_->buffer(rank_) = bytes.data();
+    group_->wait();
+    if (rank_ != root) std::memcpy(bytes.data(), group_->buffer(root), bytes.size());
+    group_->wait();
+  }
+  std::vector<std::string> all_gather(const std::string& text) override {
+    group_->buffer(rank_) = const_cast<std::string*>(&text);
+    group_->wait();
+    std::vector<std::string> all;
+    for (int r = 0; r < size(); ++r) all.push_back(*static_cast<const std::string*>(group_->buffer(r)));
+    group_->wait();
+    return all;
+  }
+  void barrier() override { group_->wait(); }
+
+ private:
+  // Each rank adds up its own slice over all ranks, then fetches the others' slices.
+  template <class T>
+  void reduce(std::span<T> values) {
+    group_->buffer(rank_) = values.data();
+    group_->wait();
+    const auto [first, end] = slice(values.size(), rank_);
+    for (std::size_t block = first; block < end; block += block_values) {
+      T sum[block_values];
+      const std::size_t count = std::min(block_values, end - block);
+      std::copy_n(theirs<T>(0) + block, count, sum);
+      for (int r = 1; r < size(); ++r) {
+        const T* other = theirs<T>(r) + block;
+        for (std::size_t i = 0; i < count; ++i) sum[i] += other[i];
+      }
+      std::copy_n(sum, count, values.data() + block);
+    }
+    group_->wait();
+    for (int r = 0; r < size(); ++r) {
+      const auto [from, to] = slice(values.size(), r);
+      if (r != rank_) std::copy(theirs<T>(r) + from, theirs<T>(r) + to, values.data() + from);
+    }
+    group_->wait();
+  }
+
+  struct Slice {
+    std::size_t first, end;
+  };
+  Slice slice(std::size_t count, int rank) const {
+    const auto ranks = static_cast<std::size_t>(size()), r = static_cast<std::size_t>(rank);
+    return {count * r / ranks, count * (r + 1) / ranks};
+  }
+  template <class T>
+  const T* theirs(int rank) const {
+    return static_cast<const T*>(group_->buffer(rank));
+  }
+
+  static constexpr std::size_t block_values = 2048;
+
+  ThreadGroup* group_;
+  int rank_;
+};
+
+/// Runs body(Communicator&) on `ranks` threads (one rank: here) and waits for all. The first failure that isn't the echo of
+/// another rank's is thrown.
+template <class Body>
+void launch(int ranks, Body&& body) {
+  if (ranks == 1) {
+    Solo solo;
+    body(static_cast<Communicator&>(solo));
+    return;
+  }
+  ThreadGroup group(ranks);
+  std::vector<std::exception_ptr> failures(static_cast<std::size_t>(ranks));
+  const auto run = [&](int rank) {
+    try {
+      Threads communicator(group, rank);
+      body(static_cast<Communicator&>(communicator));
+    } catch (...) {
+      failures[static_cast<std::size_t>(rank)] = std::current_exception();
+      group.give_up(rank);
+    }
+  };
+  {
+    std::vector<std::jthread> threads;
+    for (int rank = 0; rank < ranks; ++rank) threads.emplace_back(run, rank);
+  }
+  const auto is_echo = [](const std::exception_ptr& failure) {
+    try {
+      std::rethrow_exception(failure);
+    } catch (const Error& error) {
+      return error.failure() == Failure::rank;
+    } catch (...) {
+      return false;
+    }
+  };
+  for (const bool echoes : {false, true})
+    for (const auto& failure : failures)
+      if (failure && is_echo(failure) == echoes) std::rethrow_exception(failure);
+}
+
+}  // namespace terse::dist
