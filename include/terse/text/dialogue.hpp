@@ -1,0 +1,186 @@
+#pragma once
+/// Dialogues and their summaries: from CSV rows to the token ids that a model is trained on and asked with.
+
+#include <algorithm>
+#include <cmath>
+#include <concepts>
+#include <cstdint>
+#include <filesystem>
+#include <numeric>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "terse/core/error.hpp"
+#include "terse/core/packed_batch.hpp"
+#include "terse/core/philox.hpp"
+#include "terse/text/csv.hpp"
+
+namespace terse::text {
+
+/// Turns text into ids; Bpe is one.
+template <class T>
+concept Tokenizer = requires(const T& tokenizer, std::string_view text) {
+  { tokenizer.encode(text) } -> std::same_as<std::vector<TokenId>>;
+  { tokenizer.end_of_text() } -> std::same_as<TokenId>;
+};
+
+/// What stands before and after a dialogue in a prompt.
+inline constexpr std::string_view dialogue_marker = "\n\n### DIALOGUE:\n\n";
+inline constexpr std::string_view summary_marker = "\n\n### SUMMARY:\n\n";
+
+struct Dialogue {
+  std::string id, text, summary;
+  std::int64_t line = 0;  ///< of the file, from 1
+};
+
+struct Dialogues {
+  std::string file;  ///< as the user named it, for messages
+  std::vector<Dialogue> rows;
+};
+
+/// What a CSV must have besides `id` and `dialogue`; other columns are ignored.
+struct DialogueColumns {
+  bool summary = true;      ///< a column of that name; without it summaries are empty
+  bool unique_ids = false;  ///< for a submission, where each id stands once
+};
+
+/// Errors     Failure::bad_input: those of read_csv; a column isn't there; ids repeat
+inline Dialogues read_dialogues(const std::filesystem::path& file, DialogueColumns columns = {}) {
+  Csv csv = read_csv(file);
+  const std::size_t id = csv.column("id"), text = csv.column("dialogue"), summary = columns.summary ? csv.column("summary") : 0;
+  if (columns.unique_ids) csv.require_unique("id");
+  Dialogues dialogues{csv.file, {}};
+  dialogues.rows.reserve(csv.rows.size());
+  for (auto& [line, fields] : csv.rows)
+    dialogues.rows.push_back({std::move(fields[id]), std::move(fields[text]), columns.summary ? std::move(fields[summary]) : "", line});
+  return dialogues;
+}
+
+/// Nothing but white space.
+inline bool is_blank(std::string_view text) { return text.find_first_not_of(" \t\r\n\v\f") == std::string_view::npos; }
+
+/// One training example. The model sees ids[:-1] and predicts ids[1:]; what it predicts of the first `prompt` ids carries
+/// no loss.
+struct Sample {
+  std::int64_t row = 0;      ///< of the data set, from 0
+  std::size_t prompt = 0;    ///< ids of dialogue and markers; the summary's and the end-of-text follow
+  std::vector<TokenId> ids;
+
+  std::size_t tokens() const { return ids.empty() ? 0 : ids.size() - 1; }                            ///< input rows
+  std::size_t first_target() const { return prompt == 0 ? 0 : prompt - 1; }                          ///< first row with a loss
+  std::size_t targets() const { return tokens() - std::min(tokens(), first_target()); }
+};
+
+/// The ids of marker, dialogue, marker: at most `longest` of them. Where they are more, the dialogue's tokens are cut at
+/// their end, and the summary marker is encoded apart from them.
+/// Errors     Failure::usage: not even the markers fit
+template <Tokenizer T>
+std::vector<TokenId> encode_prompt(const T& tokenizer, std::string_view dialogue, std::size_t longest) {
+  auto ids = tokenizer.encode(std::string(dialogue_marker).append(dialogue).append(summary_marker));
+  if (ids.size() <= longest) return ids;
+  const auto marker = tokenizer.encode(summary_marker);
+  const std::size_t markers = tokenizer.encode(dialogue_marker).size() + marker.size();
+  if (markers > longest)
+    fail(Failure::usage, "a prompt of ", longest, " tokens has no room for a dialogue: its markers are ", markers,
+         "; use a model with a longer context, or ask for shorter summaries");
+  ids.resize(longest - marker.size());
+  ids.insert(ids.end(), marker.begin(), marker.end());
+  return ids;
+}
+
+/// The samples of a file, and which rows gave none.
+struct Samples {
+  std::vector<Sample> samples;
+  std::int64_t rows = 0;                 ///< of the file
+  std::int64_t empty = 0, too_long = 0;  ///< skipped: nothing in the dialogue or summary; a summary too long to keep
+  std::int64_t cut = 0;                  ///< kept, with a shortened dialogue
+  std::int64_t first_skipped_line = 0;
+
+  std::int64_t skipped() const { return empty + too_long; }
+
+  /// One line of text on the rows skipped; empty where none was.
+  std::string warning(std::string_view file) const {
+    if (skipped() == 0) return "";
+    return concat(file, ": ", skipped(), " of ", rows, " rows skipped (", empty, " with an empty dialogue or summary, ", too_long,
+                  " too long for the context with a summary over 30% of it); the first is at line ", first_skipped_line);
+  }
+};
+
+/// Each row as prompt ++ summary ++ end of text, prompt and summary encoded apart, so that a prompt to train on is a
+/// prompt to ask with. Nothing is trimmed. Samples longer than `context` lose the end of their dialogue, unless
+/// their summary and its end exceed floor(0.3 * context): those are skipped.
+/// Errors     Failure::usage as of encode_prompt
+template <Tokenizer T>
+Samples make_samples(const T& tokenizer, const Dialogues& dialogues, std::size_t context) {
+  Samples made;
+  made.rows = static_cast<std::int64_t>(dialogues.rows.size());
+  made.samples.reserve(dialogues.rows.size());
+  const auto skip = [&](std::int64_t& count, const Dialogue& row) {
+    if (made.skipped() == 0) made.first_skipped_line = row.line;
+    ++count;
+  };
+  for (std::int64_t i = 0; i < made.rows; ++i) {
+    const Dialogue& row = dialogues.rows[static_cast<std::size_t>(i)];
+    if (is_blank(row.text) || is_blank(row.summary)) {
+      skip(made.empty, row);
+      continue;
+    }
+    auto summary = tokenizer.encode(row.summary);
+    summary.push_back(tokenizer.end_of_text());
+    auto ids = encode_prompt(tokenizer, row.text, static_cast<std::size_t>(-1));
+    if (ids.size() + summary.size() > context) {
+      if (summary.size() > context * 3 / 10) {
+        skip(made.too_long, row);
+        continue;
+      }
+      ++made.cut;
+      ids = encode_prompt(tokenizer, row.text, context - summary.size());
+    }
+    const std::size_t prompt = ids.size();
+    ids.insert(ids.end(), summary.begin(), summary.end());
+    made.samples.push_back({i, prompt, std::move(ids)});
+  }
+  return made;
+}
+
+/// A prompt for each row, none dropped: no ids where the dialogue is empty, which gets an empty summary.
+/// `longest`: the context less the tokens to be generated.
+template <Tokenizer T>
+std::vector<std::vector<TokenId>> make_prompts(const T& tokenizer, const Dialogues& dialogues, std::size_t longest) {
+  std::vector<std::vector<TokenId>> prompts;
+  prompts.reserve(dialogues.rows.size());
+  for (const auto& row : dialogues.rows)
+    prompts.push_back(is_blank(row.text) ? std::vector<TokenId>{} : encode_prompt(tokenizer, row.text, longest));
+  return prompts;
+}
+
+/// The numbers 0 ... count-1 in random order (Fisher and Yates, by Durstenfeld's algorithm, CACM 1964), into `order`.
+inline void permute(std::vector<std::uint32_t>& order, std::size_t count, RandomStream random) {
+  order.resize(count);
+  std::iota(order.begin(), order.end(), 0u);
+  for (std::size_t i = count; i > 1; --i) std::swap(order[i - 1], order[random.below(static_cast<std::uint32_t>(i))]);
+}
+
+/// Which samples are for training (in the file's order) and which for validation (in the drawn order, so that its first
+/// few are a fair choice): numbers of samples.
+struct Split {
+  std::vector<std::uint32_t> training, validation;
+};
+
+/// Validation gets the first round(fraction * count) samples of a random order of `seed`, or of the file's order.
+/// Errors     Failure::usage: the fraction isn't in [0, 1)
+inline Split split(std::size_t count, double fraction, std::uint64_t seed, bool shuffle = true) {
+  if (!(fraction >= 0 && fraction < 1)) fail(Failure::usage, "the validation split must be at least 0 and below 1: ", fraction, " given");
+  std::vector<std::uint32_t> order(count);
+  std::iota(order.begin(), order.end(), 0u);
+  if (shuffle) permute(order, count, RandomStream(seed, RandomUse::split));
+  const auto validation = order.begin() + static_cast<std::ptrdiff_t>(std::llround(fraction * static_cast<double>(count)));
+  Split halves{{validation, order.end()}, {order.begin(), validation}};
+  std::sort(halves.training.begin(), halves.training.end());  // epochs bring their own order
+  return halves;
+}
+
+}  // namespace terse::text

@@ -1,0 +1,210 @@
+#pragma once
+/// Which samples make up a step, and how they lie in its micro-batches: documents back to back, no padding.
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "terse/core/error.hpp"
+#include "terse/core/packed_batch.hpp"
+#include "terse/core/philox.hpp"
+#include "terse/text/dialogue.hpp"
+
+namespace terse::text {
+
+/// The largest micro-batch that memory is planned for.
+struct BatchCapacity {
+  std::int64_t tokens = 0, target_rows = 0, sequences = 0;
+
+  void hold(const BatchCapacity& other) {
+    tokens = std::max(tokens, other.tokens);
+    target_rows = std::max(target_rows, other.target_rows);
+    sequences = std::max(sequences, other.sequences);
+  }
+};
+
+/// Owns what a PackedBatch shows. Allocates when made, and afterwards only for a batch above its capacity.
+class BatchStorage {
+ public:
+  explicit BatchStorage(const BatchCapacity& capacity) {
+    const auto tokens = static_cast<std::size_t>(capacity.tokens), sequences = static_cast<std::size_t>(capacity.sequences);
+    const auto target_rows = static_cast<std::size_t>(capacity.target_rows);
+    ids_.reserve(tokens), positions_.reserve(tokens);
+    target_rows_.reserve(target_rows), targets_.reserve(target_rows), weights_.reserve(target_rows);
+    cu_seqlens_.reserve(sequences + 1), samples_.reserve(sequences), draws_.reserve(sequences);
+    clear();
+  }
+
+  void clear() {
+    ids_.clear(), positions_.clear(), target_rows_.clear(), targets_.clear(), weights_.clear();
+    samples_.clear(), draws_.clear();
+    cu_seqlens_.assign(1, 0);
+  }
+
+  /// Adds a sample as the batch's next document; its rows with a loss weigh `weight` each.
+  void add(const Sample& sample, std::uint32_t draw, float weight) {
+    const std::size_t first_row = ids_.size(), tokens = sample.tokens();
+    ids_.insert(ids_.end(), sample.ids.begin(), sample.ids.begin() + static_cast<std::ptrdiff_t>(tokens));
+    for (std::size_t t = 0; t < tokens; ++t) positions_.push_back(static_cast<std::int32_t>(t));
+    for (std::size_t t = sample.first_target(); t < tokens; ++t) {
+      target_rows_.push_back(static_cast<std::int32_t>(first_row + t));
+      targets_.push_back(sample.ids[t + 1]);
+      weights_.push_back(weight);
+    }
+    cu_seqlens_.push_back(static_cast<std::int32_t>(ids_.size()));
+    samples_.push_back(sample.row);
+    draws_.push_back(draw);
+  }
+
+  /// Valid until the next `clear` or `add`.
+  PackedBatch batch() const { return {ids_, positions_, cu_seqlens_, target_rows_, targets_, weights_, samples_, draws_}; }
+
+ private:
+  std::vector<TokenId> ids_, targets_;
+  std::vector<std::int32_t> positions_, cu_seqlens_, target_rows_;
+  std::vector<float> weights_;
+  std::vector<std::int64_t> samples_;
+  std::vector<std::uint32_t> draws_;
+};
+
+/// Packs the samples numbered `numbers`, in that order, for validation and scoring: each target weighs 1, so the loss is
+/// a sum. A sample's draw is its place in `numbers`, from `first_draw`.
+inline PackedBatch pack(std::span<const Sample> samples, std::span<const std::uint32_t> numbers, BatchStorage& storage,
+                        std::uint32_t first_draw = 0) {
+  storage.clear();
+  for (const std::uint32_t number : numbers) storage.add(samples[number], first_draw++, 1.0f);
+  return storage.batch();
+}
+
+/// What `pack` needs for `numbers` taken `batch` at a time.
+inline BatchCapacity capacity_of(std::span<const Sample> samples, std::span<const std::uint32_t> numbers, std::size_t batch) {
+  BatchCapacity largest;
+  for (std::size_t begin = 0; begin < numbers.size(); begin += batch) {
+    BatchCapacity needed;
+    for (const std::uint32_t number : numbers.subspan(begin, std::min(batch, numbers.size() - begin))) {
+      needed.tokens += static_cast<std::int64_t>(samples[number].tokens());
+      needed.target_rows += static_cast<std::int64_t>(samples[number].targets());
+      ++needed.sequences;
+    }
+    largest.hold(needed);
+  }
+  return largest;
+}
+
+/// What the loss of a step is the mean over.
+enum class Normalisation {
+  micro_batch,  ///< targets inside each micro-batch, then micro-batches and ranks
+  token,        ///< all targets of the step
+};
+
+/// The arithmetic of a run.
+struct StepSchedule {
+  std::int64_t batch = 16;      ///< samples per rank and micro-batch
+  std::int64_t accumulate = 8;  ///< micro-batches per rank and step
+  std::int64_t ranks = 2;
+  std::int64_t steps = 500;
+  std::uint64_t seed = 42;
+  bool shuffle = true;          ///< each epoch in a new order; else always in the given one
+  Normalisation normalisation = Normalisation::micro_batch;
+
+  std::int64_t micro_batches() const { return accumulate * ranks; }          ///< of a step, over all ranks
+  std::int64_t samples_per_step() const { return batch * micro_batches(); }  ///< the effective batch size
+};
+
+/// Deals the training samples to steps, ranks and micro-batches.
+///
+/// A run takes one long row of samples: epoch after epoch, each in an order of its own (keyed by seed and epoch); steps run
+/// across epoch ends. Sample k of step s stands at cursor s * samples_per_step + k. Micro-batch j of a step, counted over all
+/// ranks, has samples [j * batch, (j+1) * batch); rank r has micro-batches [r * accumulate, (r+1) * accumulate). So which
+/// samples share a micro-batch doesn't depend on how ranks and accumulation divide the step.
+class Sampler {
+ public:
+  /// `numbers`: those of `samples` to train on; both must outlive the sampler.
+  /// Errors     Failure::bad_input: there is no sample; Failure::usage: a size of the schedule is below 1
+  Sampler(std::span<const Sample> samples, std::span<const std::uint32_t> numbers, const StepSchedule& schedule)
+      : samples_(samples), numbers_(numbers), schedule_(schedule) {
+    require(schedule.batch, "batch");
+    require(schedule.accumulate, "accumulate");
+    require(schedule.ranks, "ranks");
+    if (numbers.empty()) fail(Failure::bad_input, "no sample is left to train on");
+    for (auto& epoch : epochs_) epoch.order.reserve(numbers.size());
+  }
+
+  const StepSchedule& schedule() const { return schedule_; }
+
+  /// The training sample at `cursor` of the run.
+  const Sample& at(std::uint64_t cursor) {
+    const std::uint64_t number = cursor / numbers_.size(), place = cursor % numbers_.size();
+    return samples_[numbers_[schedule_.shuffle ? order_of(number)[place] : place]];
+  }
+
+  /// The largest micro-batch of the whole run, whichever rank has it; known before the first step.
+  BatchCapacity capacity() {
+    BatchCapacity largest;
+    for (std::int64_t step = 0; step < schedule_.steps; ++step)
+      for (std::int64_t micro_batch = 0; micro_batch < schedule_.micro_batches(); ++micro_batch)
+        largest.hold(size_of(first_cursor(step, micro_batch), schedule_.batch));
+    return largest;
+  }
+
+  /// The micro-batch number `micro` (0 ... accumulate-1) that `rank` has in `step`, in `storage`.
+  PackedBatch fill(std::int64_t step, std::int64_t micro, std::int64_t rank, BatchStorage& storage) {
+    const std::uint64_t first = first_cursor(step, rank * schedule_.accumulate + micro);
+    const float weight = weight_of_targets(step, first);
+    storage.clear();
+    for (std::uint64_t cursor = first; cursor < first + static_cast<std::uint64_t>(schedule_.batch); ++cursor)
+      storage.add(at(cursor), static_cast<std::uint32_t>(cursor), weight);
+    return storage.batch();
+  }
+
+  /// Size of a run of samples; of a whole step too, for its numbers of tokens and targets.
+  BatchCapacity size_of(std::uint64_t first, std::int64_t count) {
+    BatchCapacity size{0, 0, count};
+    for (std::uint64_t cursor = first; cursor < first + static_cast<std::uint64_t>(count); ++cursor) {
+      size.tokens += static_cast<std::int64_t>(at(cursor).tokens());
+      size.target_rows += static_cast<std::int64_t>(at(cursor).targets());
+    }
+    return size;
+  }
+
+  std::uint64_t first_cursor(std::int64_t step, std::int64_t micro_batch = 0) const {
+    return static_cast<std::uint64_t>(step * schedule_.samples_per_step() + micro_batch * schedule_.batch);
+  }
+
+ private:
+  struct Epoch {
+    std::uint64_t number = ~std::uint64_t{0};
+    std::vector<std::uint32_t> order;
+  };
+
+  static void require(std::int64_t size, std::string_view name) {
+    if (size < 1) fail(Failure::usage, name, " must be at least 1: ", size, " given");
+  }
+
+  /// Two epochs are kept, since a step may run across the end of one.
+  std::span<const std::uint32_t> order_of(std::uint64_t number) {
+    Epoch& epoch = epochs_[number % epochs_.size()];
+    if (epoch.number != number) {
+      permute(epoch.order, numbers_.size(), RandomStream(schedule_.seed, RandomUse::shuffle, number));
+      epoch.number = number;
+    }
+    return epoch.order;
+  }
+
+  float weight_of_targets(std::int64_t step, std::uint64_t first) {
+    const bool by_token = schedule_.normalisation == Normalisation::token;
+    const auto over = by_token ? size_of(first_cursor(step), schedule_.samples_per_step()) : size_of(first, schedule_.batch);
+    const double means = by_token ? 1.0 : static_cast<double>(schedule_.micro_batches());
+    return static_cast<float>(1.0 / (static_cast<double>(std::max<std::int64_t>(over.target_rows, 1)) * means));
+  }
+
+  std::span<const Sample> samples_;
+  std::span<const std::uint32_t> numbers_;
+  StepSchedule schedule_;
+  std::array<Epoch, 2> epochs_;
+};
+
+}  // namespace terse::text
