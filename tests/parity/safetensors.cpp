@@ -1,4 +1,4 @@
-// Judge: the Python package safetensors 0.8.0 (tests/goldens/safetensors.py).
+// Judge: the Python package safetensors 0.8.0 (tests/goldens/reference_safetensors.py).
 #include <terse/io/safetensors.hpp>
 
 #include <vector>
