@@ -2,7 +2,7 @@
 """Goldens of GPT-2 from PyTorch and transformers (versions in tests/goldens/README.md).
 
   gpt.py [FOLDER]                            writes the committed goldens into FOLDER (default: tests/data)
-  gpt.py --gpt2-124m FOLDER [--csv F --tokenizer DIR]   a random GPT-2 124M, its logits, and losses of 5 steps
+  gpt.py --gpt2-124m FOLDER [--tokenizer DIR [--csv F]]   a random GPT-2 124M, its logits, losses of 5 steps
   gpt.py --read FOLDER REFERENCE.json        loads our checkpoint by from_pretrained and compares
 """
 import argparse
@@ -108,6 +108,8 @@ def main():
     parser.add_argument("--read", nargs=2, type=pathlib.Path, metavar=("FOLDER", "REFERENCE"))
     checkpoints.add_options(parser)
     options = parser.parse_args()
+    if options.csv and not options.tokenizer:
+        parser.error("--csv needs --tokenizer")
     torch.set_num_threads(2)
     torch.manual_seed(0)
     torch.use_deterministic_algorithms(True)

@@ -65,7 +65,7 @@ def write_124m(options):
         samples = samples[round(options.validation_split * len(samples)):]
         log = training.train(model, samples, settings)
         used = [samples[i]["id"] for i in range(options.steps * options.batch * options.accumulate * options.ranks)]
-        (folder / "training.json").write_text(json.dumps({**settings, "samples": used, **log}, indent=1) + "\n")
+        (folder / "training.json").write_text(json.dumps({"settings": settings, "samples": used, **log}, indent=1) + "\n")
         for step in range(options.steps):
             print(f"step {step}  loss {log['loss'][step]:.7f}  norm {log['grad_norm'][step]:.6f}  lr {log['lr'][step]:.3e}")
     return 0
