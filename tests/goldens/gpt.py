@@ -10,15 +10,13 @@ import json
 import pathlib
 import sys
 
-sys.path.append(sys.path.pop(0))  # installed packages come before this folder's files, whatever they are called
+import numpy
+import torch
+import transformers
+from safetensors.numpy import save_file
 
-import numpy  # noqa: E402
-import torch  # noqa: E402
-import transformers  # noqa: E402
-from safetensors.numpy import save_file  # noqa: E402
-
-from gpt_judge import checkpoints, decoding, training  # noqa: E402
-from gpt_judge.weights import CONFIGURATIONS, SEED, build, named_tensors, weight_checks  # noqa: E402
+from gpt_judge import checkpoints, decoding, training
+from gpt_judge.weights import CONFIGURATIONS, SEED, build, named_tensors, weight_checks
 
 TRAINING = dict(steps=20, ranks=2, accumulate=2, batch=3, lr=1e-3, min_lr=1e-4, warmup=4, beta1=0.9, beta2=0.95,
                 epsilon=1e-8, weight_decay=0.1, clip=1.0)
