@@ -70,8 +70,9 @@ struct Block {
 
   /// Names and order of GPT-2's checkpoints.
   constexpr void parameters(auto&& visit) {
-    visit("ln_1", norm1), visit("attn.c_attn", qkv), visit("attn.c_proj", projection);
-    visit("ln_2", norm2), visit("mlp.c_fc", up), visit("mlp.c_proj", down);
+    constexpr ParameterTraits into_stream{.residual_branches = 2 * Config::layers};
+    visit("ln_1", norm1), visit("attn.c_attn", qkv), visit("attn.c_proj", projection, into_stream);
+    visit("ln_2", norm2), visit("mlp.c_fc", up), visit("mlp.c_proj", down, into_stream);
   }
 
   /// What backward needs; norms and GELU are computed again from it, which is cheaper than keeping them.

@@ -70,22 +70,24 @@ template <class Member>
 inline constexpr bool is_view = requires { Member::dimensions; };
 
 template <class Layer, class Visit>
-constexpr void walk(Layer& layer, const ParameterName& prefix, Visit& visit);
+constexpr void walk(Layer& layer, const ParameterName& prefix, int residual_branches, Visit& visit);
 
 template <class Member, class Visit>
 constexpr void walk_member(const ParameterName& name, Member& member, const ParameterTraits& traits, Visit& visit) {
   if constexpr (is_view<Member>) {
     visit(name, member, traits);
   } else if constexpr (requires { member.size(); }) {
-    for (std::size_t i = 0; i < member.size(); ++i) walk(member[i], name + "." + i + ".", visit);
+    for (std::size_t i = 0; i < member.size(); ++i) walk(member[i], name + "." + i + ".", traits.residual_branches, visit);
   } else {
-    walk(member, name + ".", visit);
+    walk(member, name + ".", traits.residual_branches, visit);
   }
 }
 
+// A layer's residual_branches holds for all of its parameters.
 template <class Layer, class Visit>
-constexpr void walk(Layer& layer, const ParameterName& prefix, Visit& visit) {
-  layer.parameters([&](std::string_view name, auto& member, const ParameterTraits& traits = {}) {
+constexpr void walk(Layer& layer, const ParameterName& prefix, int residual_branches, Visit& visit) {
+  layer.parameters([&](std::string_view name, auto& member, ParameterTraits traits = {}) {
+    if (traits.residual_branches == 1) traits.residual_branches = residual_branches;
     walk_member(prefix + name, member, traits, visit);
   });
 }
@@ -95,7 +97,7 @@ constexpr void walk(Layer& layer, const ParameterName& prefix, Visit& visit) {
 /// Calls visit(name, view, traits) for each parameter, in layer order.
 template <class Layer, class Visit>
 constexpr void for_each_parameter(Layer& layer, Visit&& visit) {
-  detail::walk(layer, ParameterName{}, visit);
+  detail::walk(layer, ParameterName{}, 1, visit);
 }
 
 template <class Layer>

@@ -1,0 +1,130 @@
+#pragma once
+/// A model in a folder, as transformers' `from_pretrained` reads it: model.safetensors and config.json.
+
+#include <algorithm>
+#include <filesystem>
+#include <set>
+#include <string>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include <terse/core/packed_batch.hpp>
+#include <terse/io/safetensors.hpp>
+#include <terse/nn/parameters.hpp>
+
+namespace terse::io {
+
+/// What a config.json says of a GPT-2's size.
+struct ModelSizes {
+  int vocabulary = 0, context = 0, layers = 0, heads = 0, width = 0;
+  bool exact_gelu = false;
+
+  bool operator==(const ModelSizes&) const = default;
+
+  template <class Config>
+  static constexpr ModelSizes of() {
+    return {Config::vocabulary, Config::context, Config::layers, Config::heads, Config::width, Config::gelu != decltype(Config::gelu)::tanh};
+  }
+  std::string words() const {
+    return concat(layers, " layers, ", heads, " heads, width ", width, ", context ", context, ", vocabulary ", vocabulary, exact_gelu ? ", exact GELU" : "");
+  }
+};
+
+namespace detail {
+
+inline nlohmann::json read_json(const std::filesystem::path& path) {
+  try {
+    return nlohmann::json::parse(read_file(path));
+  } catch (const nlohmann::json::exception&) {
+    fail(Failure::bad_input, path.string(), ": not JSON, or damaged; copy or write it again");
+  }
+}
+
+inline Shape shape_of(const nn::ParameterInfo& parameter) {
+  return parameter.dimensions == 2 ? Shape{parameter.saved_rows, parameter.columns} : Shape{parameter.columns};
+}
+
+}  // namespace detail
+
+/// Errors     Failure::bad_input: not there, not JSON, not a GPT-2
+inline ModelSizes read_config(const std::filesystem::path& path) {
+  const auto config = detail::read_json(path);
+  const auto number = [&](const char* key) {
+    if (!config.is_object() || !config.contains(key) || !config[key].is_number_integer())
+      fail(Failure::bad_input, path.string(), ": \"", key, "\" is missing: not the configuration of a GPT-2");
+    return config[key].get<int>();
+  };
+  if (config.is_object() && config.value("model_type", "gpt2") != "gpt2")
+    fail(Failure::bad_input, path.string(), ": a model of type \"", config.value("model_type", ""), "\", not gpt2");
+  ModelSizes sizes{number("vocab_size"), number("n_positions"), number("n_layer"), number("n_head"), number("n_embd"), false};
+  sizes.exact_gelu = config.value("activation_function", "gelu_new") == "gelu";
+  return sizes;
+}
+
+/// config.json and generation_config.json. Dropout is what transformers would train on with.
+inline void write_config(const std::filesystem::path& folder, const ModelSizes& sizes, TokenId end_of_text, double dropout, const nlohmann::json& generation) {
+  const nlohmann::ordered_json config{{"architectures", {"GPT2LMHeadModel"}},
+                                      {"model_type", "gpt2"},
+                                      {"vocab_size", sizes.vocabulary},
+                                      {"n_positions", sizes.context},
+                                      {"n_ctx", sizes.context},
+                                      {"n_embd", sizes.width},
+                                      {"n_layer", sizes.layers},
+                                      {"n_head", sizes.heads},
+                                      {"n_inner", nullptr},
+                                      {"activation_function", sizes.exact_gelu ? "gelu" : "gelu_new"},
+                                      {"layer_norm_epsilon", 1e-5},
+                                      {"initializer_range", 0.02},
+                                      {"resid_pdrop", dropout},
+                                      {"embd_pdrop", dropout},
+                                      {"attn_pdrop", dropout},
+                                      {"bos_token_id", end_of_text},
+                                      {"eos_token_id", end_of_text},
+                                      {"tie_word_embeddings", true},
+                                      {"torch_dtype", "float32"}};
+  write_file(folder / "config.json", config.dump(2) + "\n");
+  nlohmann::ordered_json defaults{{"bos_token_id", end_of_text}, {"eos_token_id", end_of_text}};
+  defaults.update(generation);
+  write_file(folder / "generation_config.json", defaults.dump(2) + "\n");
+}
+
+/// Writes a model's parameters, from their flat buffer, under the names of GPT2LMHeadModel's files.
+template <class Model, Real T>
+void write_weights(const std::filesystem::path& path, const T* flat) {
+  std::vector<TensorToWrite> tensors;
+  for (const nn::ParameterInfo& parameter : Model::table) {
+    const auto count = static_cast<std::size_t>(parameter.saved_rows * parameter.columns);
+    tensors.push_back(tensor_to_write("transformer." + std::string(parameter.name.view()), detail::shape_of(parameter), std::span<const T>(flat + parameter.offset, count)));
+  }
+  write_safetensors(path, std::move(tensors));
+}
+
+/// Reads a model's parameters into their flat buffer; rows that are padding become 0. Names with or without "transformer.";
+/// masks that old files carry are ignored; an untied head is refused.
+///
+/// Errors     Failure::bad_input, naming file and tensor: missing, surplus, another shape or dtype
+template <class Model, Real T>
+void read_weights(const std::filesystem::path& path, T* flat) {
+  const auto file = SafetensorsFile::open(path);
+  const bool prefixed = file.find("transformer.wte.weight") != nullptr;
+  std::set<std::string, std::less<>> expected;
+  for (const nn::ParameterInfo& parameter : Model::table) {
+    const std::string name = (prefixed ? "transformer." : "") + std::string(parameter.name.view());
+    const auto count = static_cast<std::size_t>(parameter.saved_rows * parameter.columns);
+    file.read<T>(name, detail::shape_of(parameter), std::span<T>(flat + parameter.offset, count));
+    std::fill_n(flat + parameter.offset + count, static_cast<std::size_t>(parameter.size()) - count, T{});
+    expected.insert(name);
+  }
+  for (const auto& [name, info] : file.tensors()) {
+    if (expected.contains(name) || name.ends_with(".attn.bias") || name.ends_with(".attn.masked_bias")) continue;
+    const TensorInfo* embedding = file.find(prefixed ? "transformer.wte.weight" : "wte.weight");
+    if (name == "lm_head.weight") {
+      if (info.dtype == embedding->dtype && std::ranges::equal(info.bytes, embedding->bytes)) continue;
+      fail(Failure::bad_input, path.string(), ": tensor \"lm_head.weight\" differs from wte.weight: a head of its own isn't supported");
+    }
+    fail(Failure::bad_input, path.string(), ": tensor ", detail::in_quotes(name), " isn't part of this model (", ModelSizes::of<typename Model::Config>().words(), ")");
+  }
+}
+
+}  // namespace terse::io

@@ -1,0 +1,70 @@
+#pragma once
+/// Memory is a plan, known before step 0.
+
+#include <algorithm>
+#include <string_view>
+
+#include <terse/core/arena.hpp>
+#include <terse/dist/ddp.hpp>
+#include <terse/ops/attention/cpu.hpp>
+#include <terse/ops/matmul/op.hpp>
+#include <terse/optim/adamw.hpp>
+
+namespace terse::train {
+
+/// Bytes of one rank's training, by what they are for.
+struct MemoryPlan {
+  std::size_t parameters = 0;  ///< as the model computes with them
+  std::size_t gradients = 0;
+  std::size_t optimizer = 0;   ///< moments, and the master copy where parameters have 16 bits
+  std::size_t activations = 0; ///< kept from forward to backward
+  std::size_t scratch = 0;     ///< overwritten by each layer, logits of target rows among it
+  std::size_t conversion = 0;  ///< 16-bit inputs as float, where the device can't multiply them
+  std::size_t threads = 0;     ///< attention's working memory of each thread
+
+  constexpr std::size_t total() const { return parameters + gradients + optimizer + activations + scratch + conversion + threads; }
+};
+
+/// Bytes of workspace for the largest matmul of a step.
+template <class Model>
+constexpr std::size_t conversion_bytes(Index tokens) {
+  using Parameter = typename Model::Parameter;
+  return std::max(ops::matmul_workspace<Parameter>(tokens, 4 * Model::C, Model::C),
+                  ops::matmul_workspace<Parameter>(std::min(tokens, Model::head_rows), Model::padded_V, Model::C));
+}
+
+/// Bytes of scratch for each thread.
+template <class Model>
+constexpr std::size_t thread_bytes() {
+  return std::max(ops::attention_scratch<typename Model::Stream, Model::C / Model::Config::heads>(Model::Config::context),
+                  static_cast<std::size_t>(Model::Config::context) * sizeof(typename Model::Stream));
+}
+
+/// The plan for micro-batches of up to `tokens` tokens. `converts`: the device has no 16-bit products.
+template <class Model>
+constexpr MemoryPlan plan(Index tokens, int threads = 1, bool converts = true) {
+  using Ddp = dist::DistributedDataParallel<Model>;
+  const Extent capacity{tokens, tokens};
+  return {.parameters = static_cast<std::size_t>(Model::flat_size) * sizeof(typename Model::Parameter),
+          .gradients = Ddp::gradient_bytes(),
+          .optimizer = optim::AdamW<Model>::bytes(),
+          .activations = Ddp::saved_bytes(capacity),
+          .scratch = Ddp::scratch_bytes(capacity),
+          .conversion = converts ? conversion_bytes<Model>(tokens) : 0,
+          .threads = thread_bytes<Model>() * static_cast<std::size_t>(threads)};
+}
+
+namespace gpus {
+
+/// Memory that a program can have: what CUDA reports, less about 0.5 GiB for its context, cuBLAS and NCCL.
+struct t4 {
+  static constexpr std::size_t bytes = (std::size_t{1456} << 30) / 100 - (std::size_t{1} << 29);
+};
+
+}  // namespace gpus
+
+/// True if the worst micro-batch (`samples` documents that fill the context) fits: `static_assert(fits<Model, gpus::t4>)`.
+template <class Model, class Gpu, int samples = 16>
+inline constexpr bool fits = plan<Model>(Index{samples} * Model::Config::context, 0, false).total() <= Gpu::bytes;
+
+}  // namespace terse::train
