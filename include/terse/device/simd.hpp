@@ -27,7 +27,9 @@ struct Simd {
       const Words words = __builtin_convertvector(bits, Words) << 16;
       std::memcpy(&result, &words, sizeof result);
     } else {
-      for (int lane = 0; lane < lanes; ++lane) result[lane] = static_cast<Scalar>(values[lane]);
+      Scalar converted[lanes];
+      for (int lane = 0; lane < lanes; ++lane) converted[lane] = static_cast<Scalar>(values[lane]);
+      std::memcpy(&result, converted, sizeof result);
     }
   }
   [[gnu::always_inline]] static void store(Scalar* values, const Register& source) { std::memcpy(values, &source, sizeof source); }

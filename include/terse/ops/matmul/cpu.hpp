@@ -40,6 +40,7 @@ void gemm_through_float(Cpu& cpu, const GemmShape& s, const In* a, const In* b, 
   if constexpr (std::is_same_v<Out, float>) {
     gemm(cpu, s, a_float, b_float, c);
   } else {
+    if (s.write == Write::accumulate) cast(cpu, c, c_float, s.m * s.n);
     gemm(cpu, s, a_float, b_float, c_float);
     cast(cpu, c_float, c, s.m * s.n);
   }

@@ -118,7 +118,8 @@ void invariant_matmul_transposed(const Cpu& cpu, Rows<A, In> x, Matrix<B, Out, I
     Index j = p * panel;
     for (; j + columns <= end; j += columns)
       kernel::dot_row_tiles<height, columns>(x.rows, In, x.data, In, w.data + j * In, In, y.data + j, Out);
-    for (; j < end; ++j) kernel::dot_row_tiles<height, 1>(x.rows, In, x.data, In, w.data + j * In, In, y.data + j, Out);
+    if constexpr (Out % columns != 0)
+      for (; j < end; ++j) kernel::dot_row_tiles<height, 1>(x.rows, In, x.data, In, w.data + j * In, In, y.data + j, Out);
   });
 }
 
