@@ -122,7 +122,9 @@ inline void Bpe::encode(std::string_view text, std::vector<TokenId>& ids, Specia
 inline std::string Bpe::decode(std::span<const TokenId> ids) const {
   std::string text;
   for (const TokenId id : ids) {
-    if (id < 0 || id >= vocabulary()) fail(Failure::bad_input, "token id ", id, " isn't one of the vocabulary's 0 to ", vocabulary() - 1);
+    if (id < 0 || id >= vocabulary()) {
+      fail(Failure::bad_input, "token id ", id, " isn't one of the vocabulary's 0 to ", vocabulary() - 1);
+    }
     text += token(id);
   }
   return text;

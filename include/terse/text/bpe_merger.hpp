@@ -9,8 +9,8 @@
 #include <functional>
 #include <limits>
 #include <queue>
-#include <span>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "terse/core/error.hpp"

@@ -8,8 +8,11 @@
 #include <cstdint>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
+#include <sstream>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -45,17 +48,19 @@ struct BpeTables {
 
 namespace detail {
 
-/// A token for a message: quoted, on one line, whatever it holds.
-inline std::string quoted(std::string_view token) {
-  return nlohmann::json(token).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+/// A token for a message: on one line, whatever it holds. (Not `quoted`: std's would be found for strings.)
+inline std::string in_quotes(std::string_view token) {
+  constexpr std::size_t shown = 100;
+  const std::string text = token.size() > shown ? std::string(token.substr(0, shown)) + "..." : std::string(token);
+  return nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
-inline std::ifstream open_to_read(const std::filesystem::path& file) {
+inline std::string read_file(const std::filesystem::path& file) {
   std::ifstream in(file, std::ios::binary);
   if (!std::filesystem::is_regular_file(file) || !in) {
     fail(Failure::bad_input, file.string(), ": cannot be read; a tokenizer is a folder with vocab.json and merges.txt");
   }
-  return in;
+  return {std::istreambuf_iterator<char>(in), {}};
 }
 
 /// vocab.json's entries as they stand, duplicates too.
@@ -68,26 +73,23 @@ inline std::vector<std::pair<std::string, TokenId>> read_vocabulary_entries(cons
       token = parsed.get_ref<const std::string&>();
     } else if (event == Json::parse_event_t::value && depth == 1) {
       const bool is_id = parsed.is_number_integer() && parsed >= 0 && parsed <= std::int64_t{INT32_MAX};
-      if (!is_id) fail(Failure::bad_input, file.string(), ": ", quoted(token), " has no id but ", parsed.dump());
+      if (!is_id) fail(Failure::bad_input, file.string(), ": ", in_quotes(token), " has no id but ", parsed.dump());
       entries.emplace_back(std::move(token), parsed.get<TokenId>());
       return false;  // it needn't go into a document too
     } else if (depth > 0 && event != Json::parse_event_t::key) {
-      fail(Failure::bad_input, file.string(), ": ", quoted(token), " has no id but an array or an object");
+      fail(Failure::bad_input, file.string(), ": ", in_quotes(token), " has no id but an array or an object");
     } else if (event == Json::parse_event_t::array_start || event == Json::parse_event_t::value) {
       fail(Failure::bad_input, file.string(), ": one JSON object of tokens and their ids is expected");
     }
     return true;
   };
-  std::ifstream in = open_to_read(file);
+  const std::string text = read_file(file);
   try {
-    [[maybe_unused]] const Json nothing_left = Json::parse(in, collect);
+    [[maybe_unused]] const Json nothing_left = Json::parse(text, collect);
   } catch (const Json::parse_error& error) {
-    in.clear();
-    in.seekg(0);
-    std::string before(error.byte, '\0');
-    in.read(before.data(), static_cast<std::streamsize>(before.size()));
-    const auto line = 1 + std::count(before.begin(), before.begin() + in.gcount(), '\n');
-    fail(Failure::bad_input, file.string(), ":", line, ": not JSON at byte ", error.byte);
+    const std::size_t position = std::min(error.byte, text.size());
+    const auto line = 1 + std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(position), '\n');
+    fail(Failure::bad_input, file.string(), ":", line, ": not JSON at byte ", position);
   }
   return entries;
 }
@@ -99,16 +101,17 @@ inline std::vector<std::string> read_vocabulary(const std::filesystem::path& fil
   for (const auto& [token, id] : entries) {
     const auto index = static_cast<std::size_t>(id);
     if (index >= entries.size()) {
-      fail(Failure::bad_input, file.string(), ": ", quoted(token), " has the id ", id, ", but ", entries.size(),
+      fail(Failure::bad_input, file.string(), ": ", in_quotes(token), " has the id ", id, ", but ", entries.size(),
            " tokens have the ids 0 to ", entries.size() - 1);
     }
     if (spelled[index] != nullptr) {
-      fail(Failure::bad_input, file.string(), ": ", quoted(*spelled[index]), " and ", quoted(token), " both have the id ", id);
+      fail(Failure::bad_input, file.string(), ": ", in_quotes(*spelled[index]), " and ", in_quotes(token),
+           " both have the id ", id);
     }
     spelled[index] = &token;
     auto bytes = byte_alphabet.unspell(token);
     if (!bytes || bytes->empty()) {
-      fail(Failure::bad_input, file.string(), ": ", quoted(token), " isn't spelled in GPT-2's byte alphabet");
+      fail(Failure::bad_input, file.string(), ": ", in_quotes(token), " isn't spelled in GPT-2's byte alphabet");
     }
     tokens[index] = std::move(*bytes);
   }
@@ -122,19 +125,19 @@ inline TokenIndex index_vocabulary(const std::filesystem::path& file, const std:
   for (std::size_t id = 0; id < tokens.size(); ++id) {
     const auto [found, inserted] = index.emplace(tokens[id], static_cast<TokenId>(id));
     if (!inserted) {
-      fail(Failure::bad_input, file.string(), ": ", quoted(byte_alphabet.spell(tokens[id])), " stands twice, with the ids ",
+      fail(Failure::bad_input, file.string(), ": ", in_quotes(byte_alphabet.spell(tokens[id])), " stands twice, with the ids ",
            found->second, " and ", id);
     }
   }
   for (int byte = 0; byte < ByteAlphabet::size; ++byte) {
     const std::string alone(1, static_cast<char>(byte));
     if (!index.contains(alone)) {
-      fail(Failure::bad_input, file.string(), ": ", quoted(byte_alphabet.spell(alone)), " (byte ", byte,
+      fail(Failure::bad_input, file.string(), ": ", in_quotes(byte_alphabet.spell(alone)), " (byte ", byte,
            ") is missing: without all 256 bytes some texts have no tokens");
     }
   }
   if (!index.contains(BpeTables::end_of_text)) {
-    fail(Failure::bad_input, file.string(), ": ", quoted(BpeTables::end_of_text), " is missing");
+    fail(Failure::bad_input, file.string(), ": ", in_quotes(BpeTables::end_of_text), " is missing");
   }
   return index;
 }
@@ -142,19 +145,22 @@ inline TokenIndex index_vocabulary(const std::filesystem::path& file, const std:
 inline std::vector<BpeMerge> read_merges(const std::filesystem::path& file, const TokenIndex& index) {
   std::vector<BpeMerge> merges;
   std::unordered_map<std::uint64_t, std::size_t> lines;
-  std::ifstream in = open_to_read(file);
+  std::istringstream in(read_file(file));
   std::string text;
   for (std::size_t line = 1; std::getline(in, text); ++line) {
     if (line == 1 && text.starts_with("#version")) continue;
     const std::size_t space = text.find(' ');
-    if (space == std::string::npos || space == 0 || space + 1 == text.size() || text.find(' ', space + 1) != std::string::npos) {
-      fail(Failure::bad_input, file.string(), ":", line, ": two tokens with one space between them expected, ", quoted(text), " found");
+    const bool one_space = space != std::string::npos && text.find(' ', space + 1) == std::string::npos;
+    if (!one_space || space == 0 || space + 1 == text.size()) {
+      fail(Failure::bad_input, file.string(), ":", line, ": two tokens with one space between them expected, ",
+           in_quotes(text), " found");
     }
     const auto id_of = [&](const std::string& spelled) {
       const auto bytes = byte_alphabet.unspell(spelled);
       const auto found = bytes ? index.find(*bytes) : index.end();
       if (found == index.end()) {
-        fail(Failure::bad_input, file.string(), ":", line, ": ", quoted(spelled), " isn't in vocab.json; do the two files belong together?");
+        fail(Failure::bad_input, file.string(), ":", line, ": ", in_quotes(spelled),
+             " isn't in vocab.json; do the two files belong together?");
       }
       return found->second;
     };
@@ -162,7 +168,8 @@ inline std::vector<BpeMerge> read_merges(const std::filesystem::path& file, cons
     const BpeMerge merge{id_of(left), id_of(right), id_of(left + right)};
     const auto pair = std::uint64_t{static_cast<std::uint32_t>(merge.left)} << 32 | static_cast<std::uint32_t>(merge.right);
     if (const auto [first, inserted] = lines.emplace(pair, line); !inserted) {
-      fail(Failure::bad_input, file.string(), ":", line, ": ", quoted(text), " stands on line ", first->second, " already");
+      fail(Failure::bad_input, file.string(), ":", line, ": ", in_quotes(text), " stands on line ", first->second,
+           " already");
     }
     merges.push_back(merge);
   }

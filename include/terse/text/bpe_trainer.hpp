@@ -178,7 +178,8 @@ template <class Documents>
 Bpe train_bpe(const Documents& documents, BpeTraining options) {
   constexpr int least = ByteAlphabet::size + 1;
   if (options.vocabulary < least) {
-    fail(Failure::usage, "a vocabulary of ", options.vocabulary, " is too small: 256 bytes and ", BpeTables::end_of_text, " need ", least);
+    fail(Failure::usage, "a vocabulary of ", options.vocabulary, " is too small: 256 bytes and ", BpeTables::end_of_text,
+         " need ", least);
   }
   const Pretokenizer pretokenizer;
   std::unordered_map<std::string, std::int64_t> words;
