@@ -115,14 +115,17 @@ inline void mend(std::string& word) {
 /// Step 1b: agreed -> agree, plastered -> plaster, motoring -> motor, died -> die, spied -> spi.
 inline void past(std::string& word) {
   const std::string_view view = word;
-  if (view.ends_with("ied")) return word.resize(word.size() - (word.size() == 4 ? 1 : 2));
+  if (view.ends_with("ied")) {
+    word.erase(word.size() - (word.size() == 4 ? 1 : 2));
+    return;
+  }
   if (view.ends_with("eed")) {
     if (measure(view.substr(0, view.size() - 3)) > 0) word.pop_back();
     return;
   }
   for (const std::size_t suffix : {view.ends_with("ed") ? 2u : 0u, view.ends_with("ing") ? 3u : 0u}) {
     if (suffix == 0 || !shape(view.substr(0, view.size() - suffix)).has_vowel) continue;
-    word.resize(word.size() - suffix);
+    word.erase(word.size() - suffix);
     return mend(word);
   }
 }
@@ -135,7 +138,7 @@ inline void final_y(std::string& word) {
 
 /// Step 2: relational -> relate. -alli -> -al comes first, so that what it leaves meets the other rules.
 inline void step2(std::string& word) {
-  if (word.ends_with("alli") && measure(std::string_view(word).substr(0, word.size() - 4)) > 0) word.resize(word.size() - 2);
+  if (word.ends_with("alli") && measure(std::string_view(word).substr(0, word.size() - 4)) > 0) word.erase(word.size() - 2);
   replace_suffix(word, step2_rules, 0);
 }
 
