@@ -1,0 +1,63 @@
+#include <terse/ops/adamw/cpu.hpp>
+
+#include "support/op_case.hpp"
+
+using namespace terse;
+
+namespace {
+
+/// Three steps from zero moments.
+struct AdamWCase {
+  static constexpr bool any_threads = true;
+  static constexpr ops::AdamW op{.lr = 0.05, .weight_decay = 0.2};
+
+  Index n;
+
+  template <Real T>
+  void forward(Cpu& cpu, Tensors& t) const {
+    using S = Wide<T>;
+    S* const master = t.accumulated<S>("master", n);
+    S* const m = t.output<S>("m", n);
+    S* const v = t.output<S>("v", n);
+    T* const parameter = t.output<T>("parameter", n);
+    std::fill_n(m, n, S{0}), std::fill_n(v, n, S{0});
+    for (long step = 1; step <= 3; ++step) ops::adamw(cpu, op, step, S{0.5}, n, master, gradient<S>(t, step), m, v, parameter);
+  }
+  template <class S>
+  const S* gradient(Tensors& t, long step) const {
+    return t.input<S>("gradient " + std::to_string(step), n);
+  }
+  Values reference(const Tensors& t) const {
+    Tensors fresh;
+    const double* const begin = fresh.accumulated<double>("master", n);
+    Values result;
+    for (Index i = 0; i < n; ++i) {
+      double w = begin[i], m = 0, v = 0;
+      for (int step = 1; step <= 3; ++step) {
+        const double g = 0.5 * t.values("gradient " + std::to_string(step))[static_cast<std::size_t>(i)];
+        w *= 1 - op.lr * op.weight_decay;
+        m = op.beta1 * m + (1 - op.beta1) * g, v = op.beta2 * v + (1 - op.beta2) * g * g;
+        w -= op.lr * (m / (1 - std::pow(op.beta1, step))) / (std::sqrt(v / (1 - std::pow(op.beta2, step))) + op.epsilon);
+      }
+      result["master"].push_back(w), result["m"].push_back(m), result["v"].push_back(v), result["parameter"].push_back(w);
+    }
+    return result;
+  }
+};
+
+}  // namespace
+
+TEST_CASE("AdamW, three steps") {
+  check_op(AdamWCase{1});
+  check_op(AdamWCase{35});
+  check_op(AdamWCase{1000});
+}
+
+TEST_CASE("AdamW may write the parameter into the master itself") {
+  Cpu cpu(2);
+  std::vector<float> gradient(100, 0.5f), m(100), v(100), m2(100), v2(100), master(100, 1.0f), both(100, 1.0f), parameter(100);
+  ops::adamw(cpu, ops::AdamW{}, 1, 1.0f, 100, master.data(), gradient.data(), m.data(), v.data(), parameter.data());
+  ops::adamw(cpu, ops::AdamW{}, 1, 1.0f, 100, both.data(), gradient.data(), m2.data(), v2.data(), both.data());
+  CHECK(both == master);
+  CHECK(both == parameter);
+}

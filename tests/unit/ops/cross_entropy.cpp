@@ -1,0 +1,89 @@
+#include <terse/ops/cross_entropy/cpu.hpp>
+
+#include "support/op_case.hpp"
+
+using namespace terse;
+
+namespace {
+
+/// V classes in P columns: what stands in the padding mustn't count.
+template <Index V, Index P>
+struct CrossEntropyCase {
+  static constexpr bool any_threads = true;
+  static constexpr Pairs<1> outputs{{{"loss", "weights"}}}, gradients{{{"logits", "dlogits"}}};
+
+  Index rows;
+
+  std::vector<std::int32_t> targets() const {
+    std::vector<std::int32_t> result;
+    for (Index n = 0; n < rows; ++n) result.push_back(static_cast<std::int32_t>(n * 5 % V));
+    return result;
+  }
+  template <Real T>
+  void forward(Cpu& cpu, Tensors& t) const {
+    using S = Wide<T>;
+    ops::cross_entropy<V>(cpu, Rows<const S, P>{t.input<S>("logits", rows * P, 8), rows}, targets(), Column<S>{t.output<S>("loss", rows), rows});
+  }
+  template <Real T>
+  void backward(Cpu& cpu, Tensors& t) const {
+    using S = Wide<T>;
+    const S* const weights = t.input<S>("weights", rows);
+    ops::cross_entropy_with_gradient<V>(cpu, Rows<const S, P>{t.get<S>("logits"), rows}, targets(), std::vector<float>(weights, weights + rows), S{1},
+                                        Column<S>{t.output<S>("loss again", rows), rows}, Rows<T, P>{t.output<T>("dlogits", rows * P), rows});
+  }
+  Values reference(const Tensors& t) const {
+    const auto logits = t.values("logits");
+    std::vector<double> loss;
+    for (Index n = 0; n < rows; ++n) {
+      double sum = 0;
+      for (Index v = 0; v < V; ++v) sum += std::exp(logits[static_cast<std::size_t>(n * P + v)]);
+      loss.push_back(std::log(sum) - logits[static_cast<std::size_t>(n * P + targets()[static_cast<std::size_t>(n)])]);
+    }
+    return {{"loss", loss}, {"loss again", loss}};
+  }
+};
+
+}  // namespace
+
+TEST_CASE("cross-entropy") {
+  check_op(CrossEntropyCase<7, 7>{3});
+  check_op(CrossEntropyCase<37, 128>{33});
+  check_op(CrossEntropyCase<301, 384>{5});
+  check_op(CrossEntropyCase<1, 8>{2});
+}
+
+TEST_CASE("cross-entropy: the padding gets no gradient, the loss scale scales, in place is allowed") {
+  constexpr Index V = 5, P = 8;
+  Cpu cpu(1);
+  float logits[P] = {1, -2, 0.5f, 3, 0, 1e30f, std::nanf(""), 7}, slopes[P], loss = 0;
+  const std::vector<std::int32_t> target{2};
+  const std::vector<float> weight{0.25f};
+  const auto run = [&](float scale, float* out) {
+    ops::cross_entropy_with_gradient<V>(cpu, Rows<const float, P>{logits, 1}, target, weight, scale, Column<float>{&loss, 1}, Rows<float, P>{out, 1});
+  };
+  run(1, slopes);
+  for (Index v = V; v < P; ++v) CHECK(slopes[v] == 0);
+  float scaled[P];
+  run(1024, scaled);
+  for (Index v = 0; v < V; ++v) CHECK(scaled[v] == 1024 * slopes[v]);
+  run(1, logits);
+  for (Index v = 0; v < P; ++v) CHECK(logits[v] == slopes[v]);
+}
+
+TEST_CASE("cross-entropy: far logits stay finite, NaN and infinity reach the loss") {
+  Cpu cpu(1);
+  const std::vector<std::int32_t> targets{0};
+  const auto loss = [&](float a, float b) {
+    const float logits[3] = {a, b, 0};
+    float result = 0;
+    ops::cross_entropy<3>(cpu, Rows<const float, 3>{logits, 1}, targets, Column<float>{&result, 1});
+    return result;
+  };
+  CHECK(loss(30000, 1) == 0);
+  CHECK(loss(0, 30000) == 30000);
+  CHECK(loss(-60000, 60000) == 120000);
+  CHECK_FALSE(std::isfinite(loss(1, INFINITY)));
+  CHECK_FALSE(std::isfinite(loss(-INFINITY, 1)));
+  CHECK(std::isnan(loss(1, NAN)));
+  CHECK(std::isnan(loss(NAN, 1)));
+}
