@@ -73,14 +73,11 @@ class Cpu {
   std::size_t thread_scratch_bytes() const { return thread_scratch_.bytes() / static_cast<std::size_t>(threads_); }
 
   /// Calls body(i) for i in [0, count), in any order, on this rank's threads. Each i is one thread's, so results that depend
-  /// on i alone don't depend on the number of threads.
+  /// on i alone don't depend on the number of threads. (A loop of its own for one thread would be another copy of the body, which
+  /// the compiler may vectorize, and so round, differently.)
   template <class Body>
   void parallel_for(Index count, Body&& body) const {
-    const int team = static_cast<int>(count < threads_ ? count : threads_);
-    if (team <= 1) {
-      for (Index i = 0; i < count; ++i) body(i);
-      return;
-    }
+    const int team = team_for(count);
 #pragma omp parallel for num_threads(team) schedule(static)
     for (Index i = 0; i < count; ++i) body(i);
   }
@@ -88,16 +85,14 @@ class Cpu {
   /// As parallel_for, for bodies of very different cost.
   template <class Body>
   void parallel_for_uneven(Index count, Body&& body) const {
-    const int team = static_cast<int>(count < threads_ ? count : threads_);
-    if (team <= 1) {
-      for (Index i = 0; i < count; ++i) body(i);
-      return;
-    }
+    const int team = team_for(count);
 #pragma omp parallel for num_threads(team) schedule(dynamic, 1)
     for (Index i = 0; i < count; ++i) body(i);
   }
 
  private:
+  int team_for(Index count) const { return count < 1 ? 1 : static_cast<int>(count < threads_ ? count : threads_); }
+
   int threads_;
   Memory workspace_, thread_scratch_;
   Blas blas_;

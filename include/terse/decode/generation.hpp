@@ -1,0 +1,58 @@
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include <terse/core/packed_batch.hpp>
+
+namespace terse::decode {
+
+/// A text to continue.
+struct Prompt {
+  std::span<const TokenId> ids;  ///< none: the answer is empty too
+  std::uint64_t number = 0;      ///< among all prompts of all ranks: keys its random numbers, and names it in messages
+};
+
+/// All prompts, numbered from 0 in their order. A view: `prompts` must live on.
+inline std::vector<Prompt> numbered(std::span<const std::vector<TokenId>> prompts) {
+  std::vector<Prompt> result;
+  result.reserve(prompts.size());
+  for (const auto& ids : prompts) result.push_back({ids, result.size()});
+  return result;
+}
+
+/// Why a text ended.
+enum class Stop : std::uint8_t {
+  end_of_text,  ///< the model said so (or there was no prompt)
+  length,       ///< max_new tokens were made
+  context,      ///< prompt and new tokens fill the model's context
+  cancelled,    ///< an observer asked to stop before the text ended, or before it began
+};
+
+constexpr std::string_view name_of(Stop stop) {
+  constexpr std::string_view names[] = {"end_of_text", "length", "context", "cancelled"};
+  return names[static_cast<std::size_t>(stop)];
+}
+
+/// The continuation of one prompt.
+struct Generation {
+  std::vector<TokenId> ids;  ///< the new tokens, the end-of-text (if it came) among them, as transformers counts
+  double logprob = 0;        ///< sum of their log-probabilities in nats, under the softmax of the raw logits: no temperature, no filter
+  Stop stop = Stop::cancelled;
+
+  /// The new tokens without the end-of-text: what becomes text.
+  std::span<const TokenId> text_ids() const {
+    return std::span(ids).first(ids.size() - (stop == Stop::end_of_text && !ids.empty() ? 1 : 0));
+  }
+};
+
+/// Who watches a generation. `prompt` is an index into the prompts given. Returning false stops it: texts that ended are kept,
+/// the others keep what they have and are marked cancelled.
+struct Observer {
+  std::function<bool(std::size_t prompt, TokenId id)> token;                  ///< each new token but the end-of-text, at once
+  std::function<bool(std::size_t prompt, const Generation& generation)> text; ///< each text when it has ended, in that order
+};
+
+}  // namespace terse::decode

@@ -1,0 +1,149 @@
+#pragma once
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <limits>
+#include <span>
+#include <type_traits>
+#include <vector>
+
+#include <terse/core/philox.hpp>
+#include <terse/device/cpu.hpp>
+#include <terse/ops/cross_entropy/cpu.hpp>
+#include <terse/ops/sample/op.hpp>
+#include <terse/tensor/view.hpp>
+
+namespace terse::ops::inline TERSE_ISA {
+namespace sampling {
+
+/// Calls visit(v) for each v in [first, n) with reaches(x[v]), ascending. `reaches` must grow with its argument: where a block's
+/// largest value doesn't reach, none does, so that the few best of a vocabulary are found at the speed of a maximum.
+template <class S, class Reaches, class Visit>
+void for_each_reaching(const S* x, Index first, Index n, Reaches&& reaches, Visit&& visit) {
+  constexpr Index block = 256;
+  for (; first < n; first += block) {
+    const Index end = std::min(n, first + block);
+    S largest = x[first];
+#pragma omp simd reduction(max : largest)
+    for (Index v = first; v < end; ++v) largest = x[v] > largest ? x[v] : largest;
+    if (!reaches(largest)) continue;
+    for (Index v = first; v < end; ++v)
+      if (reaches(x[v])) visit(v);
+  }
+}
+
+/// The k-th largest of n >= k values. `best` has room for k.
+template <class S>
+S kth_largest(const S* x, Index n, Index k, S* best) {
+  S* const end = std::copy_n(x, k, best);
+  std::make_heap(best, end, std::greater<S>());  // the smallest of the k best so far stands first
+  for_each_reaching(x, k, n, [best](S value) { return value > *best; }, [&](Index v) {
+    std::pop_heap(best, end, std::greater<S>());
+    end[-1] = x[v];
+    std::push_heap(best, end, std::greater<S>());
+  });
+  return *best;
+}
+
+template <class S>
+S largest_score(std::span<const Candidate<S>> candidates) {
+  S largest = -std::numeric_limits<S>::infinity();
+  for (const auto& candidate : candidates) largest = std::max(largest, candidate.score);
+  return largest;
+}
+
+/// The tokens that top_p leaves, likeliest last.
+template <class S>
+std::span<Candidate<S>> nucleus(std::span<Candidate<S>> candidates, double p) {
+  const S largest = largest_score<S>(candidates);
+  double total = 0, likelier = 0;
+  for (const auto& candidate : candidates) total += static_cast<double>(fast_exp(candidate.score - largest));
+  const auto less = [](const Candidate<S>& a, const Candidate<S>& b) { return a.score < b.score || (a.score == b.score && a.id > b.id); };
+  std::make_heap(candidates.begin(), candidates.end(), less);
+  auto first = candidates.end();
+  do {
+    std::pop_heap(candidates.begin(), first--, less);
+    likelier += static_cast<double>(fast_exp(first->score - largest)) / total;
+  } while (first != candidates.begin() && likelier < p);
+  return {first, candidates.end()};
+}
+
+/// The tokens that may be drawn; each `score` becomes its weight, exp(score - largest score). `scratch` has room for all.
+template <class S>
+std::span<Candidate<S>> weighted_candidates(const Sample& op, const S* x, Index vocabulary, std::byte* scratch) {
+  const S temperature = static_cast<S>(op.temperature);
+  S threshold = -std::numeric_limits<S>::infinity();
+  if (op.top_k > 0 && op.top_k < vocabulary) threshold = kth_largest(x, vocabulary, Index{op.top_k}, reinterpret_cast<S*>(scratch)) / temperature;
+  auto* const all = reinterpret_cast<Candidate<S>*>(scratch);
+  Candidate<S>* end = all;
+  // Of the scores, not the logits: two logits may become one score.
+  for_each_reaching(x, 0, vocabulary, [=](S logit) { return logit / temperature >= threshold; },
+                    [&](Index v) { *end++ = {x[v] / temperature, static_cast<TokenId>(v)}; });
+  std::span<Candidate<S>> candidates(all, end);
+  if (op.top_p < 1) candidates = nucleus(candidates, static_cast<double>(op.top_p));
+  const S largest = largest_score<S>(candidates);
+  for (auto& candidate : candidates) candidate.score = fast_exp(candidate.score - largest);
+  return candidates;
+}
+
+template <class S>
+double total_weight(std::span<const Candidate<S>> candidates) {
+  double total = 0;
+  for (const auto& candidate : candidates) total += static_cast<double>(candidate.score);
+  return total;
+}
+
+/// Uniform in [0, 1), 53 bits.
+inline double uniform(std::uint64_t seed, Draw draw) {
+  const auto words = Philox{seed}({draw.step, static_cast<std::uint32_t>(draw.text), static_cast<std::uint32_t>(draw.text >> 32),
+                                   static_cast<std::uint32_t>(RandomUse::sample) << 28});
+  return static_cast<double>(std::uint64_t{words[0]} << 21 ^ words[1] >> 11) * 0x1p-53;
+}
+
+template <class S>
+TokenId draw_from(std::span<const Candidate<S>> candidates, double uniform) {
+  double left = uniform * total_weight(candidates);
+  for (const auto& candidate : candidates)
+    if ((left -= static_cast<double>(candidate.score)) < 0) return candidate.id;
+  return candidates.back().id;  // where rounding ate the rest
+}
+
+template <class S>
+Choice<S> choose(const Sample& op, const S* x, Index vocabulary, Draw draw, std::byte* scratch) {
+  const auto statistics = softmax_statistics(x, vocabulary);
+  if (!std::isfinite(statistics.log_sum())) return {0, std::numeric_limits<S>::quiet_NaN()};
+  const TokenId id = op.greedy ? static_cast<TokenId>(std::find(x, x + vocabulary, statistics.largest) - x)
+                               : draw_from<S>(weighted_candidates(op, x, vocabulary, scratch), uniform(op.seed, draw));
+  return {id, x[id] - statistics.log_sum()};
+}
+
+}  // namespace sampling
+
+/// What sampling draws from: a probability for each of the logits, 0 for those filtered away.
+template <class S>
+std::vector<S> sample_distribution(const Sample& op, std::span<const S> logits) {
+  const auto vocabulary = static_cast<Index>(logits.size());
+  std::vector<std::byte> scratch(sample_scratch<S>(vocabulary));
+  const auto candidates = sampling::weighted_candidates(op, logits.data(), vocabulary, scratch.data());
+  const double total = sampling::total_weight<S>(candidates);
+  std::vector<S> probabilities(logits.size());
+  for (const auto& candidate : candidates)
+    probabilities[static_cast<std::size_t>(candidate.id)] = static_cast<S>(static_cast<double>(candidate.score) / total);
+  return probabilities;
+}
+
+}  // namespace terse::ops::inline TERSE_ISA
+
+namespace terse::ops {
+
+/// choices[b] from logits[b]; see ops/sample/op.hpp.
+template <Index vocabulary, Real S, Index P>
+void sample(const Cpu& cpu, const Sample& op, Rows<S, P> logits, std::span<const Draw> draws, std::span<Choice<std::remove_const_t<S>>> choices) {
+  static_assert(vocabulary <= P);
+  cpu.parallel_for(logits.rows, [&, logits, draws, choices](Index b) {
+    const auto at = static_cast<std::size_t>(b);
+    choices[at] = sampling::choose<std::remove_const_t<S>>(op, logits[b].data, vocabulary, draws[at], cpu.thread_scratch());
+  });
+}
+
+}  // namespace terse::ops

@@ -1,0 +1,59 @@
+#pragma once
+/// Choosing the next token from its logits: the likeliest one, or a random one.
+///
+///   greedy       the likeliest; of equals the one with the lowest id, as torch.argmax
+///   temperature  score = logit / temperature
+///   top_k        tokens whose score is below the k-th largest are dropped; those equal to it stay (Fan et al. 2018, arXiv:1805.04833)
+///   top_p        of the rest a token stays if the probabilities of those likelier than it sum up to less than p, so at least one
+///                stays (Holtzman et al. 2020, arXiv:1904.09751); of equals the one with the lower id counts as likelier
+///   then         one is drawn from softmax(score) over what is left
+///
+/// Order and rules are those of transformers 5.23's warpers; only for equals at the cut of top_p it has none, its sort is unstable.
+///
+/// Shapes     logits (B, P), of which the first V columns are real tokens · draws, choices (B)
+/// Precision  scores in the logits' dtype, sums of probabilities in double
+/// Random     Philox(seed) at (text, step): a choice depends on its logits and these, not on its row or the number of threads
+/// Scratch    sample_scratch<S>(V) bytes for each thread
+/// Errors     none at run time: where the logits aren't finite, the choice is token 0 with a log-probability of NaN
+
+#include <cstdint>
+
+#include <terse/core/dtype.hpp>
+#include <terse/core/packed_batch.hpp>
+#include <terse/core/shape.hpp>
+
+namespace terse::ops {
+
+struct Sample {
+  bool greedy = false;     ///< then the others don't matter
+  float temperature = 1;   ///< above 0
+  int top_k = 0;           ///< 0: off
+  float top_p = 1;         ///< in [0, 1]; 1: off
+  std::uint64_t seed = 0;
+};
+
+/// Which random number a choice takes.
+struct Draw {
+  std::uint64_t text = 0;  ///< number of the text among all texts
+  std::uint32_t step = 0;  ///< number of the token in its text
+};
+
+template <Real S>
+struct Choice {
+  TokenId id = 0;
+  S log_probability = 0;  ///< in nats, under softmax(logits): all of V, whatever the temperature and the filters
+};
+
+/// A token that may be drawn.
+template <Real S>
+struct Candidate {
+  S score;
+  TokenId id;
+};
+
+template <Real S>
+constexpr std::size_t sample_scratch(Index vocabulary) {
+  return static_cast<std::size_t>(vocabulary) * sizeof(Candidate<S>);
+}
+
+}  // namespace terse::ops
