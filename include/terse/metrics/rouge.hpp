@@ -10,8 +10,8 @@
 #include <unordered_map>
 #include <vector>
 
-#include "terse/core/philox.hpp"
-#include "terse/metrics/porter.hpp"
+#include <terse/core/philox.hpp>
+#include <terse/metrics/porter.hpp>
 
 namespace terse::metrics {
 

@@ -12,11 +12,11 @@
 #include <utility>
 #include <vector>
 
-#include "terse/core/error.hpp"
-#include "terse/core/packed_batch.hpp"
-#include "terse/text/bpe_merger.hpp"
-#include "terse/text/bpe_tables.hpp"
-#include "terse/text/pretokenizer.hpp"
+#include <terse/core/error.hpp>
+#include <terse/core/packed_batch.hpp>
+#include <terse/text/bpe_merger.hpp>
+#include <terse/text/bpe_tables.hpp>
+#include <terse/text/pretokenizer.hpp>
 
 namespace terse::text {
 

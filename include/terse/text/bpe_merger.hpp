@@ -13,9 +13,9 @@
 #include <utility>
 #include <vector>
 
-#include "terse/core/error.hpp"
-#include "terse/core/packed_batch.hpp"
-#include "terse/text/bpe_tables.hpp"
+#include <terse/core/error.hpp>
+#include <terse/core/packed_batch.hpp>
+#include <terse/text/bpe_tables.hpp>
 
 namespace terse::text {
 

@@ -17,9 +17,9 @@
 #include <utility>
 #include <vector>
 
-#include "terse/core/error.hpp"
-#include "terse/core/packed_batch.hpp"
-#include "terse/text/byte_alphabet.hpp"
+#include <terse/core/error.hpp>
+#include <terse/core/packed_batch.hpp>
+#include <terse/text/byte_alphabet.hpp>
 
 namespace terse::text {
 

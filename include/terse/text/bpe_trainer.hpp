@@ -11,9 +11,9 @@
 #include <utility>
 #include <vector>
 
-#include "terse/core/error.hpp"
-#include "terse/core/packed_batch.hpp"
-#include "terse/text/bpe.hpp"
+#include <terse/core/error.hpp>
+#include <terse/core/packed_batch.hpp>
+#include <terse/text/bpe.hpp>
 
 namespace terse::text {
 

@@ -16,8 +16,8 @@
 #include <utility>
 #include <vector>
 
-#include "terse/core/error.hpp"
-#include "terse/text/utf8.hpp"
+#include <terse/core/error.hpp>
+#include <terse/text/utf8.hpp>
 
 namespace terse::text {
 

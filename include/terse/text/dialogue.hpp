@@ -13,10 +13,10 @@
 #include <utility>
 #include <vector>
 
-#include "terse/core/error.hpp"
-#include "terse/core/packed_batch.hpp"
-#include "terse/core/philox.hpp"
-#include "terse/text/csv.hpp"
+#include <terse/core/error.hpp>
+#include <terse/core/packed_batch.hpp>
+#include <terse/core/philox.hpp>
+#include <terse/text/csv.hpp>
 
 namespace terse::text {
 

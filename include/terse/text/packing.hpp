@@ -8,10 +8,10 @@
 #include <string_view>
 #include <vector>
 
-#include "terse/core/error.hpp"
-#include "terse/core/packed_batch.hpp"
-#include "terse/core/philox.hpp"
-#include "terse/text/dialogue.hpp"
+#include <terse/core/error.hpp>
+#include <terse/core/packed_batch.hpp>
+#include <terse/core/philox.hpp>
+#include <terse/text/dialogue.hpp>
 
 namespace terse::text {
 

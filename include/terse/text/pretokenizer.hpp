@@ -12,8 +12,8 @@
 #include <string>
 #include <string_view>
 
-#include "terse/core/error.hpp"
-#include "terse/text/utf8.hpp"
+#include <terse/core/error.hpp>
+#include <terse/text/utf8.hpp>
 
 namespace terse::text {
 

@@ -13,9 +13,9 @@
 #include <utility>
 #include <vector>
 
-#include "terse/core/error.hpp"
-#include "terse/core/philox.hpp"
-#include "terse/text/dialogue.hpp"
+#include <terse/core/error.hpp>
+#include <terse/core/philox.hpp>
+#include <terse/text/dialogue.hpp>
 
 namespace terse::text {
 
