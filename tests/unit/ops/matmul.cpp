@@ -1,6 +1,7 @@
 #include <terse/ops/matmul/cpu.hpp>
 #include <terse/ops/matmul/invariant.hpp>
 
+#include "support/messages.hpp"
 #include "support/op_case.hpp"
 
 using namespace terse;
@@ -123,13 +124,7 @@ TEST_CASE("matmul says when 16-bit inputs find no workspace") {
   half x[6], w[12];
   float y[8];
   const auto multiply = [&] { ops::matmul(cpu, Rows<half, 3>{x, 2}, Matrix<half, 3, 4>{w}, Rows<float, 4>{y, 2}); };
-  try {
-    multiply();
-    FAIL("no error");
-  } catch (const Error& error) {
-    CHECK(error.failure() == Failure::internal);
-    CHECK(std::string(error.what()).find("(2, 3) x (3, 4)") != std::string::npos);
-  }
+  CHECK(contains(message_of(multiply), "workspace of 0 bytes is too small for (2, 3) x (3, 4)"));
   cpu.reserve_workspace(ops::matmul_workspace<half>(2, 4, 3));
   multiply();
   CHECK(y[7] == 0);
