@@ -1,0 +1,30 @@
+#pragma once
+// The commands. Each returns the exit code; errors are thrown as terse::Error.
+#include <csignal>
+#include <iosfwd>
+
+#include "inputs.hpp"
+#include "options.hpp"
+
+namespace summarize {
+
+int demo(Options options);
+int train(const Options& options);
+int run(const Options& options);
+int evaluate(const Options& options);
+int predict(const Options& options);
+int generate(const Options& options);
+int score(const Options& options);
+int tokenize(const Options& options);
+int rouge(const Options& options);
+int plan(const Options& options);
+
+// What `run` and `demo` put together.
+int train(const Options& options, const TrainingInputs& inputs);
+void evaluate(const Options& options, const Checkpoint& checkpoint, const text::Dialogues& dialogues);
+void predict(const Options& options, const Checkpoint& checkpoint, const text::Dialogues& dialogues);
+
+/// True once the user has pressed ctrl-C.
+bool interrupted();
+
+}  // namespace summarize

@@ -1,0 +1,73 @@
+#pragma once
+// A model in a precision, behind an interface without templates: so the commands compile once.
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <terse/decode/generation.hpp>
+#include <terse/decode/strategy.hpp>
+#include <terse/dist/communicator.hpp>
+#include <terse/io/checkpoint.hpp>
+#include <terse/text/dialogue.hpp>
+#include <terse/train/losses.hpp>
+#include <terse/train/plan.hpp>
+#include <terse/train/trainer.hpp>
+
+namespace summarize {
+
+using namespace terse;
+
+struct TrainJob {
+  train::TrainData data;
+  train::TrainOptions options;
+  int threads = 1;                ///< per rank
+  std::filesystem::path weights;  ///< safetensors to start from; empty: from scratch
+  /// Writes the parameters (full precision) as safetensors to a path.
+  using WriteWeights = std::function<void(const std::filesystem::path&)>;
+  /// Rank 0, when parameters should be kept: the best so far, or the last.
+  std::function<void(bool is_best, const WriteWeights&)> keep;
+  /// Rank 0, before the first step.
+  std::function<void(const train::MemoryPlan&, Index token_capacity)> on_plan;
+};
+
+struct GenerateJob {
+  std::filesystem::path weights;
+  std::vector<decode::Prompt> prompts;
+  decode::Strategy strategy;
+  decode::Observer observer;
+  TokenId end_of_text = 0;
+  int ranks = 1, threads = 1;
+  Index decode_batch = 32;
+};
+
+struct ScoreJob {
+  std::filesystem::path weights;
+  std::span<const text::Sample> samples;
+  int threads = 1;
+  std::size_t batch = 16;
+};
+
+class CompiledModel {
+ public:
+  virtual ~CompiledModel() = default;
+
+  virtual train::MemoryPlan plan(Index token_capacity, int threads) const = 0;
+  virtual std::size_t generation_bytes(Index decode_batch) const = 0;
+  /// Trains as one rank among `communicator`'s; the observer hears on rank 0.
+  virtual void train(const TrainJob& job, dist::Communicator& communicator, train::TrainObserver& observer) const = 0;
+  virtual std::vector<decode::Generation> generate(const GenerateJob& job) const = 0;
+  virtual std::vector<train::SampleLoss> score(const ScoreJob& job) const = 0;
+};
+
+struct ModelEntry {
+  std::string model, precision;
+  io::ModelSizes sizes;
+  std::unique_ptr<CompiledModel> (*make)();
+};
+
+/// What this program was built with (CMake: TERSE_MODELS, TERSE_PRECISIONS).
+const std::vector<ModelEntry>& compiled_models();
+
+}  // namespace summarize

@@ -1,0 +1,98 @@
+#pragma once
+#include <terse/decode/generator.hpp>
+#include <terse/dist/threads.hpp>
+#include <terse/models/gpt.hpp>
+#include <terse/nn/initialize.hpp>
+
+#include "compiled_model.hpp"
+
+namespace summarize {
+
+template <class Config, Precision P>
+class CompiledModelOf final : public CompiledModel {
+  using Model = models::Gpt<Config, P, Cpu>;
+  static constexpr bool converts_always = !std::is_same_v<typename Model::Parameter, bfloat16>;
+
+ public:
+  train::MemoryPlan plan(Index token_capacity, int threads) const override {
+    return train::plan<Model>(token_capacity, threads, converts_always || !Blas::multiplies_bfloat16());
+  }
+
+  std::size_t generation_bytes(Index decode_batch) const override {
+    return static_cast<std::size_t>(Model::flat_size) * sizeof(typename Model::Parameter) + decode::generator_bytes<Model>(decode_batch, decode_batch + 256);
+  }
+
+  void train(const TrainJob& job, dist::Communicator& communicator, train::TrainObserver& observer) const override {
+    Cpu cpu(job.threads);
+    Model model(cpu);
+    train::Trainer<Model> trainer(model, communicator, job.data, job.options);
+    if (communicator.is_first()) {
+      if (job.weights.empty()) nn::initialize<Model>(trainer.parameters(), job.options.schedule.seed);
+      else io::read_weights<Model>(job.weights, trainer.parameters());
+      job.on_plan(plan(trainer.token_capacity(), cpu.threads()), trainer.token_capacity());
+    }
+    trainer.share_parameters();
+    const auto write = [&](const std::filesystem::path& path) { io::write_weights<Model>(path, trainer.parameters()); };
+    Keeper keeper(observer, [&] { job.keep(true, write); });
+    trainer.run(keeper);
+    if (communicator.is_first()) job.keep(false, write);
+    communicator.barrier();
+  }
+
+  /// Prompts are dealt to ranks like cards; texts come back in the prompts' order.
+  std::vector<decode::Generation> generate(const GenerateJob& job) const override {
+    std::vector<decode::Generation> texts(job.prompts.size());
+    std::mutex one_at_a_time;
+    dist::launch(job.ranks, [&](dist::Communicator& communicator) {
+      const auto rank = static_cast<std::size_t>(communicator.rank()), ranks = static_cast<std::size_t>(communicator.size());
+      std::vector<decode::Prompt> mine;
+      for (std::size_t i = rank; i < job.prompts.size(); i += ranks) mine.push_back(job.prompts[i]);
+      if (mine.empty()) return;
+      Cpu cpu(job.threads);
+      const Model model = load(cpu, job.weights);
+      const Index slots = std::min(job.decode_batch, static_cast<Index>(mine.size()));
+      decode::Generator<Model> generator(model, job.end_of_text, {slots, slots + 256});
+      decode::Observer observer;
+      const auto guarded = [&](const auto& callback, std::size_t i, const auto& value) {
+        const std::lock_guard lock(one_at_a_time);
+        return !callback || callback(rank + i * ranks, value);
+      };
+      observer.token = [&](std::size_t i, TokenId id) { return guarded(job.observer.token, i, id); };
+      observer.text = [&](std::size_t i, const decode::Generation& text) { return guarded(job.observer.text, i, text); };
+      auto made = generator.generate(mine, job.strategy, observer);
+      for (std::size_t i = 0; i < made.size(); ++i) texts[rank + i * ranks] = std::move(made[i]);
+    });
+    return texts;
+  }
+
+  std::vector<train::SampleLoss> score(const ScoreJob& job) const override {
+    Cpu cpu(job.threads);
+    Model model = load(cpu, job.weights);
+    return train::sample_losses(model, job.samples, job.batch);
+  }
+
+ private:
+  static Model load(Cpu& cpu, const std::filesystem::path& weights) {
+    Model model(cpu);
+    io::read_weights<Model>(weights, model.flat());
+    return model;
+  }
+
+  /// Passes everything on, and keeps the parameters whenever they are the best.
+  class Keeper final : public train::TrainObserver {
+   public:
+    Keeper(train::TrainObserver& inner, std::function<void()> keep_best) : inner_(&inner), keep_best_(std::move(keep_best)) {}
+    bool on_step(const train::StepRecord& record) override { return inner_->on_step(record); }
+    void on_overflow(const std::string& message) override { inner_->on_overflow(message); }
+    void on_validation(double loss, bool is_best) override {
+      inner_->on_validation(loss, is_best);
+      if (is_best) keep_best_();
+    }
+
+   private:
+    train::TrainObserver* inner_;
+    std::function<void()> keep_best_;
+  };
+};
+
+}  // namespace summarize

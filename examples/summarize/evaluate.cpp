@@ -1,0 +1,154 @@
+// evaluate and predict: summaries for a CSV of dialogues, judged or submitted.
+#include <chrono>
+#include <fstream>
+#include <iostream>
+
+#include <nlohmann/json.hpp>
+
+#include <terse/metrics/rouge.hpp>
+#include <terse/text/csv.hpp>
+#include <terse/train/progress.hpp>
+
+#include "commands.hpp"
+#include "texts.hpp"
+
+namespace summarize {
+
+using nlohmann::ordered_json;
+
+std::size_t longest_prompt(const Options& options, const Checkpoint& checkpoint) {
+  const auto context = static_cast<long>(checkpoint.entry->sizes.context), room = context - options.strategy.max_new;
+  if (room < 1) fail(Failure::usage, "--max-new ", options.strategy.max_new, " leaves no room for a prompt in a context of ", context);
+  return static_cast<std::size_t>(room);
+}
+
+GenerateJob generate_job(const Options& options, const Checkpoint& checkpoint, std::span<const std::vector<TokenId>> prompts) {
+  decode::Strategy strategy = options.strategy;
+  strategy.seed = options.seed;
+  const int ranks = std::max(1, std::min(options.ranks, static_cast<int>(prompts.size())));
+  return {.weights = checkpoint.weights(), .prompts = decode::numbered(prompts), .strategy = strategy, .observer = {},
+          .end_of_text = checkpoint.tokenizer.end_of_text(), .ranks = ranks, .threads = options.threads_per_rank(), .decode_batch = options.decode_batch};
+}
+
+Summaries write_summaries(const Options& options, const Checkpoint& checkpoint, const text::Dialogues& dialogues) {
+  const auto prompts = text::make_prompts(checkpoint.tokenizer, dialogues, longest_prompt(options, checkpoint));
+  auto job = generate_job(options, checkpoint, prompts);
+  const long total = static_cast<long>(prompts.size());
+  train::Progress progress("summary", total, std::max(1L, total / 10));
+  const auto start = std::chrono::steady_clock::now();
+  const auto seconds = [&] { return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(); };
+  Summaries summaries;
+  long done = 0;
+  job.observer.token = [](std::size_t, TokenId) { return !interrupted(); };
+  job.observer.text = [&](std::size_t, const decode::Generation& text) {
+    summaries.new_tokens += static_cast<std::int64_t>(text.ids.size());
+    progress.update(++done, concat(train::fixed(static_cast<double>(summaries.new_tokens) / seconds(), 0), " new tokens/s"));
+    return !interrupted();
+  };
+  summaries.generations = checkpoint.entry->make()->generate(job);
+  summaries.seconds = seconds();
+  if (interrupted()) fail(Failure::interrupted, "interrupted after ", done, " of ", total, " summaries; nothing was written");
+  for (const auto& generation : summaries.generations) summaries.texts.push_back(checkpoint.tokenizer.decode(generation.text_ids()));
+  return summaries;
+}
+
+namespace {
+
+/// The first line of a dialogue: a summarizer that reads no further.
+std::string lead(const std::string& dialogue) { return dialogue.substr(0, dialogue.find_first_of("\r\n")); }
+
+metrics::RougeSummary rouge_of(const text::Dialogues& dialogues, const std::vector<std::string>& predictions, std::uint64_t seed) {
+  metrics::RougeScorer score;
+  std::vector<metrics::RougeScores> scores;
+  for (std::size_t i = 0; i < predictions.size(); ++i) scores.push_back(score(dialogues.rows[i].summary, predictions[i]));
+  return metrics::summarize(scores, seed);
+}
+
+ordered_json values(const metrics::RougeSummary& rouge, double metrics::Interval::*which) {
+  return {{"rouge1", rouge.rouge1.*which}, {"rouge2", rouge.rouge2.*which}, {"rougeL", rouge.rougeL.*which}, {"rougeLsum", rouge.rougeLsum.*which}};
+}
+
+/// A file named by --output, or `name` in --out.
+std::filesystem::path output_file(const Options& options, const char* name) { return options.output.empty() ? options.out / name : options.output; }
+
+void write_predictions(const std::filesystem::path& path, const text::Dialogues& dialogues, const Summaries& summaries, bool references) {
+  io::AtomicFile file(path);
+  for (std::size_t i = 0; i < dialogues.rows.size(); ++i) {
+    ordered_json line{{"id", dialogues.rows[i].id}, {"dialogue", dialogues.rows[i].text}};
+    if (references) line["reference"] = dialogues.rows[i].summary;
+    line["summary"] = summaries.texts[i];
+    line["tokens"] = summaries.generations[i].ids;
+    file.write(line.dump(-1, ' ', false, ordered_json::error_handler_t::replace) + "\n");
+  }
+  file.commit();
+}
+
+void make_folder_of(const std::filesystem::path& file) {
+  std::error_code error;
+  if (!file.parent_path().empty()) std::filesystem::create_directories(file.parent_path(), error);
+  if (error) fail(Failure::cannot_write, file.parent_path().string(), ": cannot be made: ", error.message());
+}
+
+void print_table(const ordered_json& evaluation) {
+  std::cout << "ROUGE F1 on " << evaluation["samples"] << " dialogues (95% interval)   lead-1 baseline\n";
+  for (const char* kind : {"rouge1", "rouge2", "rougeL", "rougeLsum"}) {
+    std::string name = kind;
+    name.resize(10, ' ');
+    const auto number = [&](const ordered_json& from) { return train::fixed(from[kind].get<double>(), 4); };
+    std::cout << "  " << name << number(evaluation) << "  (" << number(evaluation["low"]) << " - " << number(evaluation["high"]) << ")            " << number(evaluation["lead1"]) << "\n";
+  }
+}
+
+}  // namespace
+
+void evaluate(const Options& options, const Checkpoint& checkpoint, const text::Dialogues& dialogues) {
+  const auto path = output_file(options, "evaluation.json");
+  make_folder_of(path);
+  const auto summaries = write_summaries(options, checkpoint, dialogues);
+  std::vector<std::string> leads;
+  for (const auto& row : dialogues.rows) leads.push_back(lead(row.text));
+  const auto rouge = rouge_of(dialogues, summaries.texts, options.seed);
+  ordered_json evaluation = values(rouge, &metrics::Interval::mean);
+  evaluation["low"] = values(rouge, &metrics::Interval::low);
+  evaluation["high"] = values(rouge, &metrics::Interval::high);
+  evaluation["lead1"] = values(rouge_of(dialogues, leads, options.seed), &metrics::Interval::mean);
+  evaluation["samples"] = dialogues.rows.size();
+  evaluation["seconds"] = summaries.seconds;
+  evaluation["new_tokens_per_second"] = summaries.new_tokens_per_second();
+  io::write_file(path, evaluation.dump(2) + "\n");
+  write_predictions(path.parent_path() / "predictions.jsonl", dialogues, summaries, true);
+  if (options.json) std::cout << evaluation.dump(2) << "\n";
+  else print_table(evaluation);
+}
+
+int evaluate(const Options& options) {
+  const Checkpoint checkpoint = open_checkpoint(options);
+  auto dialogues = text::read_dialogues(options.data);
+  keep_first(dialogues, options.limit);
+  if (dialogues.rows.empty()) fail(Failure::bad_input, dialogues.file, ": no rows after the header");
+  evaluate(options, checkpoint, dialogues);
+  return 0;
+}
+
+void predict(const Options& options, const Checkpoint& checkpoint, const text::Dialogues& dialogues) {
+  const auto path = output_file(options, "submission.csv");
+  make_folder_of(path);
+  const auto summaries = write_summaries(options, checkpoint, dialogues);
+  io::AtomicFile file(path);
+  file.write(text::csv_line({"id", "summary"}));
+  for (std::size_t i = 0; i < dialogues.rows.size(); ++i) file.write(text::csv_line({dialogues.rows[i].id, summaries.texts[i]}));
+  file.commit();
+  const auto predictions = path.parent_path() / "predictions.jsonl";
+  if (!std::filesystem::exists(predictions)) write_predictions(predictions, dialogues, summaries, false);
+  std::cout << path.string() << ": " << dialogues.rows.size() << " summaries\n";
+}
+
+int predict(const Options& options) {
+  const Checkpoint checkpoint = open_checkpoint(options);
+  auto dialogues = text::read_dialogues(options.data, {.summary = false, .unique_ids = true});
+  keep_first(dialogues, options.limit);
+  predict(options, checkpoint, dialogues);
+  return 0;
+}
+
+}  // namespace summarize

@@ -1,0 +1,92 @@
+// generate and score: texts and losses for JSON lines on stdin.
+#include <iostream>
+
+#include <nlohmann/json.hpp>
+
+#include "commands.hpp"
+#include "json_lines.hpp"
+#include "texts.hpp"
+
+namespace summarize {
+
+using nlohmann::ordered_json;
+
+namespace {
+
+/// Prints a continuation while it is written. Bytes of a character that isn't whole yet wait for the rest.
+int stream(const Options& options, const Checkpoint& checkpoint) {
+  auto ids = checkpoint.tokenizer.encode(options.prompt);
+  if (ids.empty()) ids.push_back(checkpoint.tokenizer.end_of_text());  // how GPT-2 begins a text
+  const std::vector<std::vector<TokenId>> prompts{std::move(ids)};
+  auto job = generate_job(options, checkpoint, prompts);
+  std::string pending;
+  job.observer.token = [&](std::size_t, TokenId id) {
+    pending += checkpoint.tokenizer.decode(std::span(&id, 1));
+    const std::size_t whole = whole_characters(pending);
+    std::cout << pending.substr(0, whole) << std::flush;
+    pending.erase(0, whole);
+    return !interrupted();
+  };
+  checkpoint.entry->make()->generate(job);
+  std::cout << pending << std::endl;
+  return interrupted() ? static_cast<int>(Failure::interrupted) : 0;
+}
+
+}  // namespace
+
+int generate(const Options& options) {
+  const Checkpoint checkpoint = open_checkpoint(options);
+  if (!options.prompt.empty()) return stream(options, checkpoint);
+  const std::size_t longest = longest_prompt(options, checkpoint);
+  std::vector<std::string> ids;
+  std::vector<std::vector<TokenId>> prompts;
+  for_each_json_line(std::cin, [&](const JsonLine& line) {
+    ids.push_back(line.id());
+    if (line.has("prompt")) {
+      prompts.push_back(checkpoint.tokenizer.encode(line.text("prompt")));
+      if (prompts.back().size() > longest)
+        line.refuse(concat("\"prompt\" has ", prompts.back().size(), " tokens, ", longest, " fit before --max-new ", options.strategy.max_new));
+    } else {
+      prompts.push_back(text::encode_prompt(checkpoint.tokenizer, line.text("dialogue"), longest));
+    }
+  });
+  auto job = generate_job(options, checkpoint, prompts);
+  job.observer.token = [](std::size_t, TokenId) { return !interrupted(); };
+  const auto texts = checkpoint.entry->make()->generate(job);
+  if (interrupted()) return static_cast<int>(Failure::interrupted);
+  for (std::size_t i = 0; i < texts.size(); ++i) {
+    const ordered_json line{{"id", ids[i]}, {"text", checkpoint.tokenizer.decode(texts[i].text_ids())}, {"tokens", texts[i].ids},
+                            {"logprob", texts[i].logprob}, {"stop", name_of(texts[i].stop)}};
+    std::cout << line.dump(-1, ' ', false, ordered_json::error_handler_t::replace) << "\n";
+  }
+  return 0;
+}
+
+int score(const Options& options) {
+  const Checkpoint checkpoint = open_checkpoint(options);
+  text::Dialogues dialogues;
+  if (!options.data.empty()) {
+    dialogues = text::read_dialogues(options.data);
+  } else {
+    dialogues.file = "stdin";
+    for_each_json_line(std::cin, [&](const JsonLine& line) {
+      dialogues.rows.push_back({line.id(), line.text("dialogue"), line.text("summary"), line.number});
+    });
+  }
+  keep_first(dialogues, options.limit);
+  const auto made = text::make_samples(checkpoint.tokenizer, dialogues, static_cast<std::size_t>(checkpoint.entry->sizes.context));
+  if (made.skipped() > 0) std::cerr << "terse-summarize: warning: " << made.warning(dialogues.file) << "\n";
+  const auto losses = checkpoint.entry->make()->score({.weights = checkpoint.weights(), .samples = made.samples, .threads = options.threads_per_rank() * options.ranks});
+  double sum = 0;
+  std::int64_t targets = 0;
+  for (std::size_t i = 0; i < losses.size(); ++i) {
+    const auto& row = dialogues.rows[static_cast<std::size_t>(made.samples[i].row)];
+    std::cout << ordered_json{{"id", row.id}, {"loss", losses[i].loss}, {"targets", losses[i].targets}}.dump() << "\n";
+    sum += losses[i].loss, targets += losses[i].targets;
+  }
+  if (!losses.empty())
+    std::cout << ordered_json{{"mean_loss", sum / static_cast<double>(losses.size())}, {"samples", losses.size()}, {"targets", targets}}.dump() << "\n";
+  return 0;
+}
+
+}  // namespace summarize

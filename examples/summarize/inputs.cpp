@@ -1,0 +1,145 @@
+#include "inputs.hpp"
+
+#include <iostream>
+
+#include <terse/text/bpe_trainer.hpp>
+
+namespace summarize {
+
+namespace {
+
+text::Bpe resolve_tokenizer(const Options& options, const ModelEntry& entry, const text::Dialogues& dialogues) {
+  if (!options.tokenizer.empty()) return text::Bpe::load(options.tokenizer);
+  if (options.init != "scratch") {
+    const std::filesystem::path init = options.init;
+    const auto folder = std::filesystem::is_directory(init) ? init : init.parent_path();
+    if (std::filesystem::exists(folder / "vocab.json")) return text::Bpe::load(folder);
+  }
+  if (entry.model == "demo") {
+    std::vector<std::string> texts;
+    for (const auto& row : dialogues.rows) texts.push_back(row.text), texts.push_back(row.summary);
+    return text::train_bpe(texts, {.vocabulary = entry.sizes.vocabulary});
+  }
+  fail(Failure::usage, "--model ", entry.model, " needs --tokenizer DIR with vocab.json and merges.txt; GPT-2's are in examples/summarize/gpt2");
+}
+
+void require_fit(const text::Bpe& tokenizer, const ModelEntry& entry) {
+  if (tokenizer.vocabulary() > entry.sizes.vocabulary)
+    fail(Failure::bad_input, "the tokenizer has ", tokenizer.vocabulary(), " ids, --model ", entry.model, " only ", entry.sizes.vocabulary,
+         "; use the tokenizer that belongs to the model");
+}
+
+void warn(const std::string& message) {
+  if (!message.empty()) std::cerr << "terse-summarize: warning: " << message << "\n";
+}
+
+text::Samples samples_of(const text::Bpe& tokenizer, const text::Dialogues& dialogues, const ModelEntry& entry) {
+  auto samples = text::make_samples(tokenizer, dialogues, static_cast<std::size_t>(entry.sizes.context));
+  warn(samples.warning(dialogues.file));
+  if (samples.samples.empty()) fail(Failure::bad_input, dialogues.file, ": no usable row: each needs a dialogue and a summary");
+  return samples;
+}
+
+bool prefers_bfloat16() { return Blas::multiplies_bfloat16(); }
+
+const ModelEntry* find(const std::string& model, const std::string& precision) {
+  for (const auto& entry : compiled_models())
+    if (entry.model == model && entry.precision == precision) return &entry;
+  return nullptr;
+}
+
+const ModelEntry* of_size(const io::ModelSizes& sizes, const std::string& precision) {
+  for (const auto& entry : compiled_models())
+    if (entry.sizes == sizes && entry.precision == precision) return &entry;
+  return nullptr;
+}
+
+}  // namespace
+
+train::TrainData TrainingInputs::data(long evaluate_samples) const {
+  const auto few = [&](std::span<const std::uint32_t> numbers) {
+    return numbers.first(std::min(numbers.size(), static_cast<std::size_t>(evaluate_samples)));
+  };
+  if (validation.samples.empty()) return {training.samples, split.training, training.samples, few(split.validation)};
+  return {training.samples, split.training, validation.samples, few(split.validation)};
+}
+
+TrainingInputs read_training(const Options& options) {
+  require_device(options);
+  const ModelEntry& entry = find_model(options, true);
+  initial_weights(options, entry);
+  const auto dialogues = text::read_dialogues(options.data);
+  if (dialogues.rows.empty()) fail(Failure::bad_input, dialogues.file, ": no rows after the header");
+  TrainingInputs inputs{resolve_tokenizer(options, entry, dialogues), {}, {}, {}, {}};
+  require_fit(inputs.tokenizer, entry);
+  inputs.training = samples_of(inputs.tokenizer, dialogues, entry);
+  if (!options.validation.empty()) {
+    inputs.validation_rows = text::read_dialogues(options.validation);
+    inputs.validation = samples_of(inputs.tokenizer, inputs.validation_rows, entry);
+    inputs.split = text::split(inputs.training.samples.size(), 0, options.seed, options.shuffle);
+    inputs.split.validation = text::split(inputs.validation.samples.size(), 0, options.seed, options.shuffle).training;
+    return inputs;
+  }
+  inputs.split = text::split(inputs.training.samples.size(), options.validation_split, options.seed, options.shuffle);
+  if (inputs.split.training.empty()) fail(Failure::usage, "--validation-split ", options.validation_split, " leaves no sample to train on");
+  inputs.validation_rows.file = dialogues.file;
+  for (const auto number : inputs.split.validation)
+    inputs.validation_rows.rows.push_back(dialogues.rows[static_cast<std::size_t>(inputs.training.samples[number].row)]);
+  return inputs;
+}
+
+Checkpoint open_checkpoint(const Options& options) {
+  require_device(options);
+  auto folder = options.checkpoint;
+  if (folder.empty()) {
+    folder = options.out / "best";
+    if (!std::filesystem::exists(folder)) folder = options.out / "checkpoint";
+    if (!std::filesystem::exists(folder)) fail(Failure::bad_input, options.out.string(), ": no best/ or checkpoint/ in it; train first, or name one with --checkpoint");
+  } else if (!std::filesystem::is_directory(folder)) {
+    fail(Failure::bad_input, folder.string(), ": not a folder; --checkpoint names the folder of model.safetensors");
+  }
+  const auto sizes = io::read_config(folder / "config.json");
+  const std::string precision = options.precision == "auto" ? "fp32" : options.precision;
+  const ModelEntry* entry = of_size(sizes, precision);
+  if (entry == nullptr)
+    fail(Failure::bad_input, (folder / "config.json").string(), ": no model of ", sizes.words(), " in ", precision, " is compiled in; `terse-summarize plan --help` lists those that are");
+  Checkpoint checkpoint{folder, text::Bpe::load(folder), entry};
+  require_fit(checkpoint.tokenizer, *entry);
+  return checkpoint;
+}
+
+const ModelEntry& find_model(const Options& options, bool training) {
+  std::string precision = options.precision;
+  if (precision == "auto") {
+    precision = "fp32";
+    if (training && prefers_bfloat16() && find(options.model, "bf16") != nullptr) precision = "bf16";
+  }
+  const ModelEntry* entry = find(options.model, precision);
+  if (entry == nullptr) fail(Failure::usage, "--model ", options.model, " --precision ", precision, " isn't compiled in; --help lists what is");
+  return *entry;
+}
+
+void require_device(const Options& options) {
+  if (options.device == "cuda") fail(Failure::device, "--device cuda: this program was built without CUDA; use --device cpu");
+}
+
+std::filesystem::path initial_weights(const Options& options, const ModelEntry& entry) {
+  if (options.init == "scratch") return {};
+  std::filesystem::path file = options.init;
+  if (std::filesystem::is_directory(file)) {
+    if (std::filesystem::exists(file / "config.json")) {
+      const auto sizes = io::read_config(file / "config.json");
+      if (sizes != entry.sizes)
+        fail(Failure::bad_input, (file / "config.json").string(), ": ", sizes.words(), "; --model ", entry.model, " has ", entry.sizes.words());
+    }
+    file /= "model.safetensors";
+  }
+  if (!std::filesystem::exists(file)) fail(Failure::bad_input, file.string(), ": not found; --init is \"scratch\", a folder with model.safetensors, or a .safetensors file");
+  return file;
+}
+
+void keep_first(text::Dialogues& dialogues, long limit) {
+  if (limit > 0 && dialogues.rows.size() > static_cast<std::size_t>(limit)) dialogues.rows.resize(static_cast<std::size_t>(limit));
+}
+
+}  // namespace summarize

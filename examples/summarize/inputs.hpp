@@ -1,0 +1,52 @@
+#pragma once
+// What commands read: tokenizer, samples, checkpoints; and which compiled-in model they need.
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include <terse/text/bpe.hpp>
+#include <terse/text/dialogue.hpp>
+
+#include "compiled_model.hpp"
+#include "options.hpp"
+
+namespace summarize {
+
+/// Everything a training needs, read and checked before any rank starts.
+struct TrainingInputs {
+  text::Bpe tokenizer;
+  text::Samples training, validation;  ///< validation: samples of --validation; else empty and a part of `training`
+  text::Split split;
+  text::Dialogues validation_rows;  ///< the dialogues to evaluate on afterwards
+
+  train::TrainData data(long evaluate_samples) const;
+};
+
+/// Errors     Failure::bad_input, Failure::usage: whatever is wrong with files and options
+TrainingInputs read_training(const Options& options);
+
+/// A trained model on disk.
+struct Checkpoint {
+  std::filesystem::path folder;
+  text::Bpe tokenizer;
+  const ModelEntry* entry;
+
+  std::filesystem::path weights() const { return folder / "model.safetensors"; }
+};
+
+/// --checkpoint, else best/ or checkpoint/ of --out; the compiled-in model of its size.
+Checkpoint open_checkpoint(const Options& options);
+
+/// The compiled-in model of that name. `training`: what `--precision auto` means depends on it.
+const ModelEntry& find_model(const Options& options, bool training);
+
+/// Refuses --device cuda where this program has none.
+void require_device(const Options& options);
+
+/// The safetensors file that --init names, or nothing for scratch.
+std::filesystem::path initial_weights(const Options& options, const ModelEntry& entry);
+
+/// The first `limit` rows (0: all).
+void keep_first(text::Dialogues& dialogues, long limit);
+
+}  // namespace summarize

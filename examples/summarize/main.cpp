@@ -1,0 +1,83 @@
+// terse-summarize: fine-tune a GPT for dialogue summarization, evaluate it, write submission.csv.
+#include <csignal>
+#include <iostream>
+#include <map>
+
+#include <CLI/CLI.hpp>
+
+#include "commands.hpp"
+
+namespace summarize {
+
+namespace {
+
+volatile std::sig_atomic_t interrupt_seen = 0;
+
+extern "C" void on_interrupt(int) {
+  interrupt_seen = 1;
+  std::signal(SIGINT, SIG_DFL);  // the second ctrl-C ends the program at once
+}
+
+constexpr const char* short_help =
+    "terse-summarize: fine-tune a GPT for dialogue summarization, on any CPU, without Python\n\n"
+    "  terse-summarize demo                                        the whole job on synthetic dialogues, in minutes\n"
+    "  terse-summarize run --data train.csv --tokenizer DIR ...    the whole job on yours (columns id, dialogue, summary)\n\n"
+    "All commands: terse-summarize --help. Options of one: terse-summarize COMMAND --help\n";
+
+int dispatch(const std::string& command, const Options& options) {
+  using Command = int (*)(const Options&);
+  static const std::map<std::string, Command> commands{
+      {"train", [](const Options& o) { return train(o); }},       {"run", [](const Options& o) { return run(o); }},
+      {"evaluate", [](const Options& o) { return evaluate(o); }}, {"predict", [](const Options& o) { return predict(o); }},
+      {"demo", [](const Options& o) { return demo(o); }},         {"generate", generate}, {"score", score},
+      {"tokenize", tokenize},                                     {"rouge", rouge},       {"plan", plan}};
+  return commands.at(command)(options);
+}
+
+int main_of(int argc, char** argv) {
+  CLI::App app{"Fine-tune a GPT for dialogue summarization, evaluate it, write submission.csv."};
+  app.name("terse-summarize");
+  app.require_subcommand(1);
+  Options options;
+  define_commands(app, options);
+  if (argc == 1) {
+    std::cout << short_help;
+    return 0;
+  }
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::CallForHelp&) {
+    const auto chosen = app.get_subcommands();
+    std::cout << (chosen.empty() ? app.help() : chosen.front()->help());
+    return 0;
+  } catch (const CLI::ParseError& error) {
+    const auto chosen = app.get_subcommands();
+    fail(Failure::usage, error.what(), "; try terse-summarize ", chosen.empty() ? "" : chosen.front()->get_name() + " ", "--help");
+  }
+  std::signal(SIGINT, on_interrupt);
+  return dispatch(app.get_subcommands().front()->get_name(), options);
+}
+
+}  // namespace
+
+bool interrupted() { return interrupt_seen != 0; }
+
+}  // namespace summarize
+
+int main(int argc, char** argv) {
+  std::ios::sync_with_stdio(false);
+  try {
+    const int code = summarize::main_of(argc, argv);
+    std::cout.flush();
+    return code;
+  } catch (const terse::Error& error) {
+    std::cerr << "terse-summarize: error: " << error.what() << "\n";
+    return error.exit_code();
+  } catch (const std::bad_alloc&) {
+    std::cerr << "terse-summarize: error: out of memory; try a smaller --batch or --decode-batch\n";
+    return static_cast<int>(terse::Failure::device);
+  } catch (const std::exception& error) {
+    std::cerr << "terse-summarize: error: internal: " << error.what() << "\n";
+    return static_cast<int>(terse::Failure::internal);
+  }
+}

@@ -1,0 +1,162 @@
+#include "options.hpp"
+
+#include <cstdlib>
+#include <set>
+#include <thread>
+
+#include <CLI/CLI.hpp>
+
+#include "compiled_model.hpp"
+
+namespace summarize {
+
+train::TrainOptions Options::train_options() const {
+  train::TrainOptions result;
+  result.schedule = {batch, accumulate, ranks, steps, seed, shuffle, normalisation == "token" ? text::Normalisation::token : text::Normalisation::micro_batch};
+  result.rates = {lr, min_lr, warmup, steps};
+  result.beta1 = beta1, result.beta2 = beta2, result.weight_decay = weight_decay, result.clip = clip;
+  result.dropout = static_cast<float>(dropout);
+  result.evaluate_every = evaluate_every;
+  return result;
+}
+
+int Options::threads_per_rank() const {
+  if (threads > 0) return threads;
+  if (std::getenv("OMP_NUM_THREADS") != nullptr) return omp_get_max_threads();
+  return std::max(1, static_cast<int>(std::thread::hardware_concurrency()) / ranks);
+}
+
+namespace {
+
+std::string names(std::string ModelEntry::*member) {
+  std::string joined;
+  std::set<std::string> seen;
+  for (const auto& entry : compiled_models())
+    if (seen.insert(entry.*member).second) joined += (joined.empty() ? "" : ", ") + entry.*member;
+  return joined;
+}
+
+void add_model(CLI::App& command, Options& o) {
+  command.add_option_function<std::string>("--model", [&o](const std::string& name) { o.model = name, o.model_given = true; },
+                                           "one of those compiled in: " + names(&ModelEntry::model))->default_str(o.model);
+}
+
+void add_machine(CLI::App& command, Options& o) {
+  command.add_option("--device", o.device, "auto, cpu or cuda")->check(CLI::IsMember({"auto", "cpu", "cuda"}))->capture_default_str();
+  command.add_option("--ranks", o.ranks, "how many ranks share the work (threads, on CPU)")->check(CLI::Range(1, 1024))->capture_default_str();
+  command.add_option("--threads", o.threads, "threads of each rank; 0: the cores, shared among the ranks")->check(CLI::Range(0, 4096))->capture_default_str();
+  command.add_option("--precision", o.precision, "auto, " + names(&ModelEntry::precision))->check(CLI::IsMember({"auto", "fp32", "fp16", "bf16"}))->capture_default_str();
+}
+
+void add_tokenizer(CLI::App& command, Options& o, const std::string& without) {
+  command.add_option("--tokenizer", o.tokenizer, "folder of vocab.json and merges.txt; " + without);
+}
+
+void add_training(CLI::App& command, Options& o) {
+  const auto positive = CLI::Range(1L, 1L << 40);
+  const auto fraction = CLI::Range(0.0, 0.999999);
+  command.add_option("--validation", o.validation, "CSV to judge by; default: a part of --data");
+  command.add_option("--validation-split", o.validation_split, "part of --data to judge by")->check(fraction)->capture_default_str();
+  command.add_option("--init", o.init, "scratch, or a folder or .safetensors file of GPT-2 weights")->capture_default_str();
+  command.add_option("--batch", o.batch, "samples per rank and micro-batch")->check(positive)->capture_default_str();
+  command.add_option("--accumulate", o.accumulate, "micro-batches per rank and step")->check(positive)->capture_default_str();
+  command.add_option("--steps", o.steps, "optimizer steps")->check(positive)->capture_default_str();
+  command.add_option("--lr", o.lr, "highest learning rate")->check(CLI::NonNegativeNumber)->capture_default_str();
+  command.add_option("--min-lr", o.min_lr, "learning rate at the end")->check(CLI::NonNegativeNumber)->capture_default_str();
+  command.add_option("--warmup", o.warmup, "steps of rising learning rate")->check(CLI::NonNegativeNumber)->capture_default_str();
+  command.add_option("--weight-decay", o.weight_decay, "of matrices and embeddings")->check(CLI::NonNegativeNumber)->capture_default_str();
+  command.add_option("--beta1", o.beta1, "AdamW's")->check(fraction)->capture_default_str();
+  command.add_option("--beta2", o.beta2, "AdamW's")->check(fraction)->capture_default_str();
+  command.add_option("--clip", o.clip, "largest global gradient norm; 0: no clipping")->check(CLI::NonNegativeNumber)->capture_default_str();
+  command.add_option("--dropout", o.dropout, "at GPT-2's four sites")->check(fraction)->capture_default_str();
+  command.add_option("--normalisation", o.normalisation, "mean loss over each micro-batch, or over the step's tokens")->check(CLI::IsMember({"micro-batch", "token"}))->capture_default_str();
+  command.add_option("--shuffle", o.shuffle, "true: a new order each epoch; false: file order")->capture_default_str();
+  command.add_option("--evaluate-every", o.evaluate_every, "steps between validations; 0: only at the end")->check(CLI::NonNegativeNumber)->capture_default_str();
+  command.add_option("--evaluate-samples", o.evaluate_samples, "validation samples used while training")->check(CLI::NonNegativeNumber)->capture_default_str();
+  command.add_option("--log-every", o.log_every, "steps between lines")->check(positive)->capture_default_str();
+}
+
+void add_seed(CLI::App& command, Options& o) { command.add_option("--seed", o.seed, "of everything random")->capture_default_str(); }
+
+void add_decoding(CLI::App& command, Options& o) {
+  auto& s = o.strategy;
+  command.add_flag("--greedy", s.greedy, "the likeliest token, always");
+  command.add_option("--temperature", s.temperature, "below 1, likely tokens become likelier")->capture_default_str();
+  command.add_option("--top-k", s.top_k, "only the k likeliest tokens; 0: all")->capture_default_str();
+  command.add_option("--top-p", s.top_p, "only the likeliest tokens of this total probability")->capture_default_str();
+  command.add_option("--max-new", s.max_new, "most new tokens of a text")->check(CLI::Range(1, 1 << 20))->capture_default_str();
+  command.add_option("--decode-batch", o.decode_batch, "texts written at a time; doesn't change them")->check(CLI::Range(1L, 65536L))->capture_default_str();
+}
+
+void add_checkpoint(CLI::App& command, Options& o) {
+  command.add_option("--checkpoint", o.checkpoint, "folder of a trained model; default: best/ of --out, else checkpoint/");
+  command.add_option("--out", o.out, "folder of the run")->capture_default_str();
+}
+
+CLI::App& add_command(CLI::App& app, const std::string& name, const std::string& what) {
+  CLI::App& command = *app.add_subcommand(name, what);
+  command.set_help_flag("-h,--help", "print this help and exit");
+  return command;
+}
+
+void add_training_command(CLI::App& app, Options& o, const std::string& name, const std::string& what) {
+  CLI::App& command = add_command(app, name, what);
+  command.add_option("--data", o.data, "CSV with the columns id, dialogue, summary")->required();
+  add_model(command, o);
+  add_tokenizer(command, o, "default: the --init folder; the demo model trains its own on the data");
+  add_training(command, o), add_machine(command, o), add_seed(command, o);
+  command.add_option("--out", o.out, "folder for all results")->capture_default_str();
+  if (name != "run") return;
+  command.add_option("--test", o.test, "CSV with the columns id, dialogue to write submission.csv for; default: the validation rows");
+  command.add_option("--limit", o.limit, "evaluate and predict only the first rows; 0: all")->check(CLI::NonNegativeNumber)->capture_default_str();
+  add_decoding(command, o);
+}
+
+}  // namespace
+
+void define_commands(CLI::App& app, Options& o) {
+  CLI::App& demo = add_command(app, "demo", "the whole job on synthetic dialogues, in minutes: trains, evaluates, predicts");
+  demo.add_option("--out", o.out, "folder for all results")->capture_default_str();
+  demo.add_option("--steps", o.steps, "optimizer steps")->check(CLI::Range(1L, 1L << 40));
+  demo.add_option("--ranks", o.ranks, "how many ranks share the work")->check(CLI::Range(1, 1024))->capture_default_str();
+  demo.add_option("--threads", o.threads, "threads of each rank; 0: the cores, shared among the ranks")->check(CLI::Range(0, 4096))->capture_default_str();
+  add_seed(demo, o);
+
+  add_training_command(app, o, "train", "fine-tunes, or trains from scratch, on a CSV of dialogues and summaries");
+  add_training_command(app, o, "run", "train, evaluate and predict in one go");
+
+  for (const bool evaluates : {true, false}) {
+    CLI::App& command = evaluates ? add_command(app, "evaluate", "ROUGE of a checkpoint on a CSV, beside a lead-1 baseline")
+                                  : add_command(app, "predict", "writes submission.csv (id,summary) for a CSV of dialogues");
+    command.add_option("--data", o.data, evaluates ? "CSV with the columns id, dialogue, summary" : "CSV with the columns id, dialogue")->required();
+    command.add_option("--output", o.output, "file to write; default: into --out");
+    command.add_option("--limit", o.limit, "only the first rows; 0: all")->check(CLI::NonNegativeNumber)->capture_default_str();
+    add_checkpoint(command, o), add_decoding(command, o), add_machine(command, o), add_seed(command, o);
+    if (evaluates) command.add_flag("--json", o.json, "print evaluation.json on stdout");
+  }
+
+  CLI::App& generate = add_command(app, "generate", "continues prompts: JSON lines {\"id\",\"prompt\"} or {\"id\",\"dialogue\"} on stdin, or --prompt");
+  generate.add_option("--prompt", o.prompt, "continue this text, and print as it is written");
+  CLI::App& score = add_command(app, "score", "loss of given summaries: JSON lines {\"id\",\"dialogue\",\"summary\"} on stdin, or --data");
+  score.add_option("--data", o.data, "CSV with the columns id, dialogue, summary");
+  score.add_option("--limit", o.limit, "only the first rows; 0: all")->check(CLI::NonNegativeNumber)->capture_default_str();
+  for (CLI::App* command : {&generate, &score}) {
+    add_checkpoint(*command, o), add_machine(*command, o), add_seed(*command, o);
+    add_decoding(*command, o);
+  }
+
+  CLI::App& tokenize = add_command(app, "tokenize", "stdin lines to JSON arrays of ids, a line each");
+  tokenize.add_option("--tokenizer", o.tokenizer, "folder of vocab.json and merges.txt")->required();
+  tokenize.add_flag("--decode", o.decode, "the other way: JSON arrays to text");
+
+  CLI::App& rouge = add_command(app, "rouge", "JSON lines {\"reference\",\"prediction\"} on stdin to F1 scores, a line each");
+  rouge.add_flag("--mean", o.mean, "print the mean and its 95% interval instead");
+  add_seed(rouge, o);
+
+  CLI::App& plan = add_command(app, "plan", "memory, batch arithmetic and expected time of a training; needs no data");
+  add_model(plan, o), add_training(plan, o), add_machine(plan, o);
+  plan.add_option("--decode-batch", o.decode_batch, "texts written at a time")->capture_default_str();
+  plan.add_flag("--json", o.json, "as JSON");
+}
+
+}  // namespace summarize

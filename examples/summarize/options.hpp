@@ -1,0 +1,53 @@
+#pragma once
+// What the command line says, with the reference job's values as defaults. One struct for all commands; each reads its part.
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <string>
+
+#include <terse/decode/strategy.hpp>
+#include <terse/train/trainer.hpp>
+
+namespace CLI {
+class App;
+}
+
+namespace summarize {
+
+using namespace terse;
+
+struct Options {
+  // data and model
+  std::filesystem::path data, validation, test, tokenizer, checkpoint, output, out = "out-summarization";
+  double validation_split = 0.05;
+  std::string model = "gpt2", precision = "auto", device = "auto", init = "scratch";
+  bool model_given = false;
+
+  // how to run
+  int ranks = 2, threads = 0;
+
+  // training
+  long batch = 16, accumulate = 8, steps = 500, warmup = 100, evaluate_every = 100, evaluate_samples = 32, log_every = 1;
+  double lr = 3e-4, min_lr = 3e-5, weight_decay = 0.1, beta1 = 0.9, beta2 = 0.95, clip = 1.0, dropout = 0.1;
+  std::string normalisation = "micro-batch";
+  bool shuffle = true;
+  std::uint64_t seed = 42;
+
+  // decoding
+  decode::Strategy strategy;
+  long decode_batch = 32, limit = 0;
+  bool json = false;
+
+  // small tools
+  std::string prompt;
+  bool decode = false, mean = false;
+
+  train::TrainOptions train_options() const;
+  /// Threads of each rank: as given, else the machine's cores shared among the ranks.
+  int threads_per_rank() const;
+};
+
+/// Makes the commands and their options; `chosen` runs after parsing, with the command's name.
+void define_commands(CLI::App& app, Options& options);
+
+}  // namespace summarize

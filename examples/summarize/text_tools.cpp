@@ -1,0 +1,56 @@
+// tokenize and rouge: the library's text rooms as filters.
+#include <iostream>
+
+#include <nlohmann/json.hpp>
+
+#include <terse/metrics/rouge.hpp>
+
+#include "commands.hpp"
+#include "json_lines.hpp"
+
+namespace summarize {
+
+using nlohmann::ordered_json;
+
+int tokenize(const Options& options) {
+  const auto tokenizer = text::Bpe::load(options.tokenizer);
+  std::string line;
+  for (long number = 1; std::getline(std::cin, line); ++number) {
+    if (!options.decode) {
+      std::cout << nlohmann::json(tokenizer.encode(line)).dump() << "\n";
+      continue;
+    }
+    const auto ids = nlohmann::json::parse(line, nullptr, false);
+    if (!ids.is_array()) fail(Failure::bad_input, "stdin:", number, ": not a JSON array of ids");
+    std::vector<TokenId> tokens;
+    for (const auto& id : ids) {
+      if (!id.is_number_integer() || id < 0 || id >= tokenizer.vocabulary())
+        fail(Failure::bad_input, "stdin:", number, ": ", id.dump(), " isn't an id below ", tokenizer.vocabulary());
+      tokens.push_back(id.get<TokenId>());
+    }
+    std::cout << tokenizer.decode(tokens) << "\n";
+  }
+  return 0;
+}
+
+int rouge(const Options& options) {
+  metrics::RougeScorer score;
+  std::vector<metrics::RougeScores> all;
+  for_each_json_line(std::cin, [&](const JsonLine& line) {
+    const auto scores = score(line.text("reference"), line.text("prediction"));
+    if (options.mean) all.push_back(scores);
+    else std::cout << ordered_json{{"rouge1", scores.rouge1.f1}, {"rouge2", scores.rouge2.f1}, {"rougeL", scores.rougeL.f1}, {"rougeLsum", scores.rougeLsum.f1}}.dump() << "\n";
+  });
+  if (!options.mean) return 0;
+  if (all.empty()) fail(Failure::bad_input, "stdin: no pairs; each line is {\"reference\": ..., \"prediction\": ...}");
+  const auto summary = metrics::summarize(all, options.seed);
+  const auto values = [&](double metrics::Interval::*which) {
+    return ordered_json{{"rouge1", summary.rouge1.*which}, {"rouge2", summary.rouge2.*which}, {"rougeL", summary.rougeL.*which}, {"rougeLsum", summary.rougeLsum.*which}};
+  };
+  ordered_json mean = values(&metrics::Interval::mean);
+  mean["low"] = values(&metrics::Interval::low), mean["high"] = values(&metrics::Interval::high), mean["pairs"] = all.size();
+  std::cout << mean.dump() << "\n";
+  return 0;
+}
+
+}  // namespace summarize

@@ -1,0 +1,29 @@
+#pragma once
+// Summaries for dialogues, with a progress bar.
+#include <string>
+#include <vector>
+
+#include "inputs.hpp"
+
+namespace summarize {
+
+struct Summaries {
+  std::vector<decode::Generation> generations;  ///< one for each dialogue, in order
+  std::vector<std::string> texts;
+  double seconds = 0;
+  std::int64_t new_tokens = 0;
+
+  double new_tokens_per_second() const { return seconds > 0 ? static_cast<double>(new_tokens) / seconds : 0; }
+};
+
+/// Errors     Failure::interrupted: the user pressed ctrl-C
+Summaries write_summaries(const Options& options, const Checkpoint& checkpoint, const text::Dialogues& dialogues);
+
+/// The job that generates from `prompts` with this checkpoint.
+GenerateJob generate_job(const Options& options, const Checkpoint& checkpoint, std::span<const std::vector<TokenId>> prompts);
+
+/// Most tokens a prompt may have, so that the new tokens fit behind it.
+/// Errors     Failure::usage: --max-new leaves no room
+std::size_t longest_prompt(const Options& options, const Checkpoint& checkpoint);
+
+}  // namespace summarize

@@ -1,0 +1,111 @@
+// train and run: from a CSV to best/, checkpoint/ and metrics.jsonl.
+#include <iostream>
+#include <mutex>
+
+#include <terse/dist/threads.hpp>
+#include <terse/train/log.hpp>
+#include <terse/train/progress.hpp>
+
+#include "commands.hpp"
+
+namespace summarize {
+
+namespace {
+
+void make_out_folder(const std::filesystem::path& out) {
+  std::error_code error;
+  std::filesystem::create_directories(out, error);
+  if (error) fail(Failure::cannot_write, out.string(), ": cannot be made: ", error.message(), "; name another folder with --out");
+}
+
+void print_plan(const train::MemoryPlan& plan, Index tokens) {
+  const auto size = train::byte_size;
+  std::cerr << "memory plan for each rank: " << size(plan.total()) << " (parameters " << size(plan.parameters) << ", gradients " << size(plan.gradients)
+            << ", optimizer " << size(plan.optimizer) << ", activations " << size(plan.activations) << " for " << tokens << " tokens, scratch "
+            << size(plan.scratch + plan.conversion + plan.threads) << ")\n";
+}
+
+void print_header(const Options& options, const TrainingInputs& inputs, const ModelEntry& entry) {
+  const auto schedule = options.train_options().schedule;
+  std::cerr << "DDP training: " << options.ranks << (options.ranks == 1 ? " CPU rank" : " CPU ranks") << " (threads, " << options.threads_per_rank() << " each)\n"
+            << "model: " << entry.model << ", " << entry.sizes.words() << ", " << entry.precision << "\n"
+            << "vocabulary size: " << inputs.tokenizer.vocabulary() << "\n"
+            << "init: " << options.init << "\n"
+            << "samples: " << inputs.split.training.size() << " to train on, "
+            << (inputs.validation.samples.empty() ? inputs.split.validation.size() : inputs.validation.samples.size()) << " to validate with\n"
+            << "iterations: " << schedule.steps << "\n"
+            << "batch size: " << schedule.batch << "\n"
+            << "gradient accumulation: " << schedule.accumulate << "\n"
+            << "effective batch size: " << schedule.samples_per_step() << "\n";
+}
+
+/// A folder that transformers' from_pretrained reads; replaces the one before in one step.
+void write_checkpoint(const std::filesystem::path& folder, const Options& options, const TrainingInputs& inputs, const ModelEntry& entry,
+                      const TrainJob::WriteWeights& write_weights) {
+  io::AtomicFolder checkpoint(folder);
+  write_weights(checkpoint.path() / "model.safetensors");
+  const auto& s = options.strategy;
+  io::write_config(checkpoint.path(), entry.sizes, inputs.tokenizer.end_of_text(), options.dropout,
+                   {{"do_sample", !s.greedy}, {"temperature", s.temperature}, {"top_k", s.top_k}, {"top_p", s.top_p}, {"max_new_tokens", s.max_new}});
+  inputs.tokenizer.save(checkpoint.path());
+  checkpoint.commit();
+}
+
+/// What rank 0 shows and writes while training.
+class Reporter final : public train::TrainObserver {
+ public:
+  explicit Reporter(const Options& options) : log_(options.out / "metrics.jsonl"), progress_("step", options.steps, options.log_every) {}
+
+  bool on_step(const train::StepRecord& record) override {
+    log_.write(record);
+    std::string details = concat("loss ", train::fixed(record.loss, 4), "  ", train::fixed(record.milliseconds, 0), " ms  ", train::fixed(record.tokens_per_second(), 0), " tokens/s");
+    if (record.validation_loss) details += concat("  validation loss ", train::fixed(*record.validation_loss, 4));
+    progress_.update(record.step, details);
+    return !interrupted();
+  }
+  void on_overflow(const std::string& message) override { progress_.say(message + "; step skipped, loss scale halved"); }
+
+ private:
+  train::MetricsLog log_;
+  train::Progress progress_;
+};
+
+}  // namespace
+
+int train(const Options& options, const TrainingInputs& inputs) {
+  const ModelEntry& entry = find_model(options, true);
+  make_out_folder(options.out);
+  print_header(options, inputs, entry);
+  const auto model = entry.make();
+  TrainJob job{.data = inputs.data(options.evaluate_samples), .options = options.train_options(), .threads = options.threads_per_rank(),
+               .weights = initial_weights(options, entry), .keep = {}, .on_plan = print_plan};
+  job.keep = [&](bool is_best, const TrainJob::WriteWeights& write) {
+    write_checkpoint(options.out / (is_best ? "best" : "checkpoint"), options, inputs, entry, write);
+  };
+  {
+    Reporter reporter(options);
+    dist::launch(options.ranks, [&](dist::Communicator& communicator) { model->train(job, communicator, reporter); });
+  }
+  std::cerr << "checkpoint: " << (options.out / "checkpoint").string();
+  if (!job.data.validation_numbers.empty()) std::cerr << ", lowest validation loss: " << (options.out / "best").string();
+  std::cerr << "\n";
+  return interrupted() ? static_cast<int>(Failure::interrupted) : 0;
+}
+
+int train(const Options& options) { return train(options, read_training(options)); }
+
+int run(const Options& options) {
+  const auto inputs = read_training(options);
+  text::Dialogues test;
+  if (!options.test.empty()) test = text::read_dialogues(options.test, {.summary = false, .unique_ids = true});
+  if (const int code = train(options, inputs); code != 0) return code;
+  const Checkpoint checkpoint = open_checkpoint(options);
+  auto validation = inputs.validation_rows;
+  if (options.test.empty()) test = validation;
+  keep_first(validation, options.limit), keep_first(test, options.limit);
+  if (!validation.rows.empty()) evaluate(options, checkpoint, validation);
+  predict(options, checkpoint, test);
+  return 0;
+}
+
+}  // namespace summarize
