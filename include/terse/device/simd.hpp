@@ -2,9 +2,11 @@
 /// Vectors of one register, as the compiler's own vector type: no intrinsics, every instruction set.
 
 #include <cstring>
+#include <limits>
 #include <type_traits>
 
 #include <terse/core/dtype.hpp>
+#include <terse/core/shape.hpp>
 #include <terse/device/isa.hpp>
 
 namespace terse::inline TERSE_ISA {
@@ -42,6 +44,30 @@ struct Simd {
       for (int lane = 0; lane < width; ++lane) values[lane] += values[lane + width];
     return values[0];
   }
+
+  [[gnu::always_inline]] static Scalar largest(const Register& source) {
+    Scalar values[lanes];
+    std::memcpy(values, &source, sizeof source);
+    for (int lane = 1; lane < lanes; ++lane) values[0] = values[lane] > values[0] ? values[lane] : values[0];
+    return values[0];
+  }
 };
+
+/// The largest of n values; -infinity of none. NaNs don't count. (clang 14 doesn't vectorize a loop that says so.)
+template <class Scalar>
+Scalar largest_of(const Scalar* values, Index n) {
+  using V = Simd<Scalar>;
+  constexpr Scalar lowest = -std::numeric_limits<Scalar>::infinity();
+  typename V::Register best = lowest - typename V::Register{};
+  const Index whole = n - n % V::lanes;
+  for (Index i = 0; i < whole; i += V::lanes) {
+    typename V::Register next;
+    V::load(next, values + i);
+    best = next > best ? next : best;
+  }
+  Scalar largest = V::largest(best);
+  for (Index i = whole; i < n; ++i) largest = values[i] > largest ? values[i] : largest;
+  return largest;
+}
 
 }  // namespace terse::inline TERSE_ISA

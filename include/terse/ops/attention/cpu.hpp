@@ -56,9 +56,6 @@ struct AttentionHead {
   S scale = 1 / std::sqrt(static_cast<S>(D));
 
   AttentionHead(const Cpu& cpu, Index document_length) : length(document_length) {
-    if (attention_scratch<S, D>(length) > cpu.thread_scratch_bytes())
-      fail(Failure::internal, "attention scratch of ", cpu.thread_scratch_bytes(), " bytes a thread is too small for a document of ", length,
-           " tokens; reserve attention_scratch bytes first");
     scratch.lay_out(reinterpret_cast<S*>(cpu.thread_scratch()), length);
   }
 
@@ -92,9 +89,14 @@ void probabilities(S* scores, Index query, Index seen, S scale, S log_sum) {
 
 namespace terse::ops {
 
-/// Calls body(document, head) for each pair, on the device's threads.
-template <Index heads, class Body>
+/// Calls body(document, head) for each pair, on the device's threads, whose scratch must hold the longest document.
+template <class S, Index D, Index heads, class Body>
 void for_each_head(const Cpu& cpu, const PackedBatch& batch, Body&& body) {
+  std::int32_t longest = 0;
+  for (std::size_t b = 1; b < batch.cu_seqlens.size(); ++b) longest = std::max(longest, batch.cu_seqlens[b] - batch.cu_seqlens[b - 1]);
+  if (attention_scratch<S, D>(longest) > cpu.thread_scratch_bytes())
+    fail(Failure::internal, "attention scratch of ", cpu.thread_scratch_bytes(), " bytes a thread is too small for a document of ", longest,
+         " tokens; reserve attention_scratch bytes first");
   cpu.parallel_for_uneven(batch.sequences() * heads, [&](Index task) { body(task / heads, task % heads); });
 }
 
@@ -104,7 +106,7 @@ void forward(const Cpu& cpu, Attention<heads>, const PackedBatch& batch, const D
   static_assert(C3 == 3 * C && C % heads == 0);
   constexpr Index D = C / heads, tile = Attention<heads>::query_tile;
   using S = Wide<T>;
-  for_each_head<heads>(cpu, batch, [&](Index document, Index head) {
+  for_each_head<S, D, heads>(cpu, batch, [&](Index document, Index head) {
     const auto b = static_cast<std::size_t>(document);
     const Index start = batch.cu_seqlens[b], length = batch.cu_seqlens[b + 1] - start;
     const AttentionHead<S, D> work(cpu, length);
@@ -117,9 +119,8 @@ void forward(const Cpu& cpu, Attention<heads>, const PackedBatch& batch, const D
       kernel::multiply<Write::overwrite>(rows, seen, D, query + first * C3, C3, 1, scratch.keys_transposed, scratch.stride, scratch.scores, scratch.stride);
       for (Index i = 0; i < rows; ++i) {
         S* const scores = scratch.scores + i * scratch.stride;
-        S largest = scores[0], sum = 0;
-#pragma omp simd reduction(max : largest)
-        for (Index j = 0; j <= first + i; ++j) largest = scores[j] > largest ? scores[j] : largest;
+        const S largest = largest_of(scores, first + i + 1);
+        S sum = 0;
 #pragma omp simd reduction(+ : sum)
         for (Index j = 0; j <= first + i; ++j) sum += fast_exp((scores[j] - largest) * work.scale);
         const S log_sum = largest * work.scale + std::log(sum);
@@ -145,7 +146,7 @@ void backward(const Cpu& cpu, Attention<heads>, const PackedBatch& batch, const 
               typename Attention<heads>::template Saved<Wide<T>> saved, Rows<DY, C> dout, Rows<DT, C3> dqkv) {
   constexpr Index D = C / heads, tile = Attention<heads>::query_tile;
   using S = Wide<T>;
-  for_each_head<heads>(cpu, batch, [&](Index document, Index head) {
+  for_each_head<S, D, heads>(cpu, batch, [&](Index document, Index head) {
     const auto b = static_cast<std::size_t>(document);
     const Index start = batch.cu_seqlens[b], length = batch.cu_seqlens[b + 1] - start;
     const AttentionHead<S, D> work(cpu, length);

@@ -3,6 +3,7 @@
 
 #include <terse/device/cpu.hpp>
 #include <terse/device/math.hpp>
+#include <terse/device/simd.hpp>
 #include <terse/ops/cached_attention/op.hpp>
 #include <terse/ops/matmul/invariant.hpp>
 
@@ -31,9 +32,8 @@ void forward(const Cpu& cpu, CachedAttention, CacheRows rows, Rows<T, C3> qkv, K
     for (; j + 4 <= keys; j += 4) kernel::dot_tile<1, 4>(D, query, C3, key + j * D, D, scores + j, context);
     for (; j < keys; ++j) kernel::dot_tile<1, 1>(D, query, C3, key + j * D, D, scores + j, context);
     const S scale = 1 / std::sqrt(static_cast<S>(D));
-    S largest = scores[0], sum = 0;
-#pragma omp simd reduction(max : largest)
-    for (Index i = 0; i < keys; ++i) largest = scores[i] > largest ? scores[i] : largest;
+    const S largest = largest_of(scores, keys);
+    S sum = 0;
 #pragma omp simd reduction(+ : sum)
     for (Index i = 0; i < keys; ++i) sum += scores[i] = fast_exp((scores[i] - largest) * scale);
     S result[D];

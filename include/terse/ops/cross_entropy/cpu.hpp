@@ -1,11 +1,11 @@
 #pragma once
 #include <cmath>
-#include <limits>
 #include <span>
 
 #include <terse/core/packed_batch.hpp>
 #include <terse/device/cpu.hpp>
 #include <terse/device/math.hpp>
+#include <terse/device/simd.hpp>
 #include <terse/ops/cross_entropy/op.hpp>
 #include <terse/tensor/view.hpp>
 
@@ -20,9 +20,8 @@ struct SoftmaxStatistics {
 
 template <class S>
 SoftmaxStatistics<S> softmax_statistics(const S* x, Index n) {
-  S largest = -std::numeric_limits<S>::infinity(), sum = 0;
-#pragma omp simd reduction(max : largest)
-  for (Index v = 0; v < n; ++v) largest = x[v] > largest ? x[v] : largest;
+  const S largest = largest_of(x, n);
+  S sum = 0;
 #pragma omp simd reduction(+ : sum)
   for (Index v = 0; v < n; ++v) sum += fast_exp(x[v] - largest);
   return {largest, sum};

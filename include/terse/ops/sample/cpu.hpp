@@ -9,6 +9,7 @@
 
 #include <terse/core/philox.hpp>
 #include <terse/device/cpu.hpp>
+#include <terse/device/simd.hpp>
 #include <terse/ops/cross_entropy/cpu.hpp>
 #include <terse/ops/sample/op.hpp>
 #include <terse/tensor/view.hpp>
@@ -23,10 +24,7 @@ void for_each_reaching(const S* x, Index first, Index n, Reaches&& reaches, Visi
   constexpr Index block = 256;
   for (; first < n; first += block) {
     const Index end = std::min(n, first + block);
-    S largest = x[first];
-#pragma omp simd reduction(max : largest)
-    for (Index v = first; v < end; ++v) largest = x[v] > largest ? x[v] : largest;
-    if (!reaches(largest)) continue;
+    if (!reaches(largest_of(x + first, end - first))) continue;
     for (Index v = first; v < end; ++v)
       if (reaches(x[v])) visit(v);
   }
