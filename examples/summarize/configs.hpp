@@ -7,6 +7,6 @@ namespace summarize {
 using terse::models::Gpt2, terse::models::Gpt2Large, terse::models::Gpt2Medium, terse::models::Gpt2Xl, terse::models::Tiny;
 
 /// Small enough to learn the synthetic dialogues from scratch in minutes on two CPU cores.
-struct Demo : terse::models::Config<terse::models::GptConfig{.vocabulary = 1024, .context = 256, .layers = 4, .heads = 4, .width = 128}> {};
+struct Demo : terse::models::Config<terse::models::GptConfig{.vocabulary = 1024, .context = 256, .layers = 2, .heads = 4, .width = 128}> {};
 
 }  // namespace summarize

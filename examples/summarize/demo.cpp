@@ -20,7 +20,7 @@ void write_rows(const std::filesystem::path& path, std::span<const text::Dialogu
 /// What of the reference job's settings a small model from scratch needs otherwise.
 void choose_settings(Options& options) {
   options.model = "demo", options.precision = "fp32", options.init = "scratch";
-  options.batch = 16, options.accumulate = 1, options.lr = 3e-3, options.min_lr = 3e-4, options.dropout = 0;
+  options.batch = 8, options.accumulate = 1, options.warmup = 80, options.lr = 3e-3, options.min_lr = 3e-4, options.dropout = 0;
   options.evaluate_every = 200, options.evaluate_samples = 64, options.log_every = 20;
   options.strategy.greedy = true, options.strategy.max_new = 40;
 }
@@ -36,7 +36,7 @@ void print_files(const Options& options) {
 }  // namespace
 
 int demo(Options options) {
-  constexpr std::size_t training_rows = 12000, held_out_rows = 200;
+  constexpr std::size_t training_rows = 16000, held_out_rows = 200;
   choose_settings(options);
   std::error_code error;
   std::filesystem::create_directories(options.out, error);

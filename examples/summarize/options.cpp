@@ -117,7 +117,7 @@ void add_training_command(CLI::App& app, Options& o, const std::string& name, co
 void define_commands(CLI::App& app, Options& o) {
   CLI::App& demo = add_command(app, "demo", "the whole job on synthetic dialogues, in minutes: trains, evaluates, predicts");
   demo.add_option("--out", o.out, "folder for all results")->capture_default_str();
-  demo.add_option("--steps", o.steps, "optimizer steps")->check(CLI::Range(1L, 1L << 40));
+  demo.add_option("--steps", o.steps, "optimizer steps; default: 1000")->check(CLI::Range(1L, 1L << 40))->default_val(1000);
   demo.add_option("--ranks", o.ranks, "how many ranks share the work")->check(CLI::Range(1, 1024))->capture_default_str();
   demo.add_option("--threads", o.threads, "threads of each rank; 0: the cores, shared among the ranks")->check(CLI::Range(0, 4096))->capture_default_str();
   add_seed(demo, o);
