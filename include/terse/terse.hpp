@@ -1,0 +1,31 @@
+#pragma once
+/// All that a program on CPUs needs. Sizes of a model are types; see docs/architecture.md for the rooms.
+
+#include <terse/core/arena.hpp>
+#include <terse/core/dtype.hpp>
+#include <terse/core/error.hpp>
+#include <terse/core/packed_batch.hpp>
+#include <terse/core/philox.hpp>
+#include <terse/core/precision.hpp>
+#include <terse/decode/generator.hpp>
+#include <terse/device/cpu.hpp>
+#include <terse/dist/ddp.hpp>
+#include <terse/dist/threads.hpp>
+#include <terse/io/checkpoint.hpp>
+#include <terse/metrics/rouge.hpp>
+#include <terse/models/gpt.hpp>
+#include <terse/nn/initialize.hpp>
+#include <terse/optim/adamw.hpp>
+#include <terse/optim/clip.hpp>
+#include <terse/optim/loss_scaler.hpp>
+#include <terse/optim/schedule.hpp>
+#include <terse/tensor/tensor.hpp>
+#include <terse/text/bpe.hpp>
+#include <terse/text/bpe_trainer.hpp>
+#include <terse/text/csv.hpp>
+#include <terse/text/dialogue.hpp>
+#include <terse/text/packing.hpp>
+#include <terse/train/log.hpp>
+#include <terse/train/losses.hpp>
+#include <terse/train/progress.hpp>
+#include <terse/train/trainer.hpp>
