@@ -14,6 +14,7 @@
 #include <array>
 #include <cmath>
 #include <cstring>
+#include <functional>
 #include <limits>
 #include <map>
 #include <span>
@@ -29,10 +30,8 @@
 
 /// How far a result may be from the same in double, relative to the value and the tensor's root mean square: a few roundings of the
 /// dtype (2^-53, 2^-24, 2^-11, 2^-8), more where sums of hundreds of terms are kept in it (double, float).
-template <terse::Real T>
-constexpr double op_tolerance() {
+constexpr double op_tolerance(terse::Dtype dtype) {
   using enum terse::Dtype;
-  constexpr auto dtype = terse::dtype_of<T>();
   return dtype == f64 ? 1e-12 : dtype == f32 ? 4e-6 : dtype == f16 ? 0x1p-9 : 0x1p-6;
 }
 
@@ -93,6 +92,8 @@ class Tensors {
   static constexpr std::size_t guard = 64;
   static constexpr std::byte sentinel{0xA5};
 
+  static void require(bool same_dtype_and_size) { REQUIRE(same_dtype_and_size); }
+
   struct Entry {
     terse::Dtype dtype{};
     std::vector<std::byte> memory;
@@ -102,7 +103,7 @@ class Tensors {
     std::size_t bytes() const { return memory.size() - 2 * guard; }
     template <class T>
     T* values() {
-      REQUIRE(dtype == terse::dtype_of<T>());
+      require(dtype == terse::dtype_of<T>());
       return reinterpret_cast<T*>(memory.data() + guard);
     }
     std::vector<double> as_doubles() const {
@@ -127,7 +128,7 @@ class Tensors {
       entry.dtype = terse::dtype_of<T>();
       entry.memory.assign(static_cast<std::size_t>(count) * sizeof(T) + 2 * guard, sentinel);
     }
-    REQUIRE(entry.bytes() == static_cast<std::size_t>(count) * sizeof(T));
+    require(entry.bytes() == static_cast<std::size_t>(count) * sizeof(T));
     return entry;
   }
   template <class T>
@@ -161,59 +162,57 @@ inline double worst_error(std::span<const double> want, std::span<const double> 
   return worst;
 }
 
+// Not templates: compiled once a file, however many ops and dtypes it has.
 namespace op_case {
 
-template <terse::Real T, class Case>
-Tensors run(const Case& op, int threads) {
-  terse::Cpu cpu(threads);
-  cpu.reserve_workspace(std::size_t{16} << 20);
-  cpu.reserve_thread_scratch(std::size_t{1} << 20);
-  Tensors tensors;
-  op.template forward<T>(cpu, tensors);
-  if constexpr (requires { op.template backward<T>(cpu, tensors); }) op.template backward<T>(cpu, tensors);
+using Run = std::function<Tensors(int threads)>;
+
+inline void check_sentinels(const Tensors& tensors) {
   for (const auto& name : tensors.names()) {
     INFO("sentinels around " << name);
     CHECK(tensors.sentinels_intact(name));
   }
-  return tensors;
 }
 
-template <terse::Real T, class Case>
-void check_dtype(const Case& op, const Tensors& in_double) {
-  INFO("dtype " << terse::name_of(terse::dtype_of<T>()));
-  const Tensors result = run<T>(op, 2);
+inline void check_reference(const Values& expected, const Tensors& in_double) {
+  for (const auto& [name, values] : expected) {
+    INFO("tensor " << name << " against the naive reference");
+    CHECK(worst_error(values, in_double.values(name)) <= op_tolerance(terse::Dtype::f64));
+  }
+}
+
+inline void check_dtype(terse::Dtype dtype, const Run& run, const Tensors& in_double, bool any_threads) {
+  INFO("dtype " << terse::name_of(dtype));
+  const Tensors result = run(2);
+  check_sentinels(result);
   for (const auto& name : result.names()) {
     INFO("tensor " << name);
-    CHECK(worst_error(in_double.values(name), result.values(name)) <= op_tolerance<T>());
+    CHECK(worst_error(in_double.values(name), result.values(name)) <= op_tolerance(dtype));
   }
-  if constexpr (Case::any_threads)
-    for (const int threads : {1, 3}) {
-      const Tensors other = run<T>(op, threads);
-      for (const auto& name : result.names()) {
-        INFO("tensor " << name << ", " << threads << " threads against 2");
-        CHECK(result.same_bytes(other, name));
-      }
+  if (!any_threads) return;
+  for (const int threads : {1, 3}) {
+    const Tensors other = run(threads);
+    for (const auto& name : result.names()) {
+      INFO("tensor " << name << ", " << threads << " threads against 2");
+      CHECK(result.same_bytes(other, name));
     }
+  }
 }
 
-template <class Case>
-void check_gradients(const Case& op) {
-  terse::Cpu cpu(1);
-  cpu.reserve_thread_scratch(std::size_t{1} << 20);
-  Tensors tensors;
-  op.template forward<double>(cpu, tensors);
-  op.template backward<double>(cpu, tensors);
+using Names = std::span<const std::pair<const char*, const char*>>;
+
+inline void check_gradients(Tensors& tensors, const std::function<void(Tensors&)>& forward, Names outputs, Names gradients) {
   const auto loss = [&] {
-    op.template forward<double>(cpu, tensors);
+    forward(tensors);
     double total = 0;
-    for (const auto& [output, slope] : Case::outputs) {
+    for (const auto& [output, slope] : outputs) {
       const auto y = tensors.values(output), dy = tensors.values(slope);
       for (std::size_t i = 0; i < y.size(); ++i) total += y[i] * dy[i];
     }
     return total;
   };
   std::vector<terse::testing::GradientDifference> differences;
-  for (const auto& [input, gradient] : Case::gradients) {
+  for (const auto& [input, gradient] : gradients) {
     const auto analytic = tensors.written(gradient);
     differences.push_back(terse::testing::check_gradient(input, {tensors.get<double>(input), analytic.size()}, analytic, loss, {.most_values = 200}));
   }
@@ -221,20 +220,35 @@ void check_gradients(const Case& op) {
   CHECK(terse::testing::all_agree(differences));
 }
 
+inline void reserve(terse::Cpu& cpu) {
+  cpu.reserve_workspace(std::size_t{16} << 20);
+  cpu.reserve_thread_scratch(std::size_t{1} << 20);
+}
+
+template <terse::Real T, class Case>
+Tensors run(const Case& op, int threads) {
+  terse::Cpu cpu(threads);
+  reserve(cpu);
+  Tensors tensors;
+  op.template forward<T>(cpu, tensors);
+  if constexpr (requires { op.template backward<T>(cpu, tensors); }) op.template backward<T>(cpu, tensors);
+  return tensors;
+}
+
 }  // namespace op_case
 
 /// Every check that the struct at the top of this file stands for.
 template <class Case>
 void check_op(const Case& op) {
-  const Tensors in_double = op_case::run<double>(op, 2);
-  const Values expected = op.reference(in_double);
-  for (const auto& [name, values] : expected) {
-    INFO("tensor " << name << " against the naive reference");
-    CHECK(worst_error(values, in_double.values(name)) <= op_tolerance<double>());
+  Tensors in_double = op_case::run<double>(op, 2);
+  op_case::check_reference(op.reference(in_double), in_double);
+  const auto check_dtype = [&]<terse::Real T>(T) {
+    op_case::check_dtype(terse::dtype_of<T>(), [&op](int threads) { return op_case::run<T>(op, threads); }, in_double, Case::any_threads);
+  };
+  check_dtype(double{}), check_dtype(float{}), check_dtype(terse::half{}), check_dtype(terse::bfloat16{});
+  if constexpr (requires { Case::gradients; }) {
+    terse::Cpu cpu(1);
+    op_case::reserve(cpu);
+    op_case::check_gradients(in_double, [&](Tensors& tensors) { op.template forward<double>(cpu, tensors); }, Case::outputs, Case::gradients);
   }
-  op_case::check_dtype<double>(op, in_double);
-  op_case::check_dtype<float>(op, in_double);
-  op_case::check_dtype<terse::half>(op, in_double);
-  op_case::check_dtype<terse::bfloat16>(op, in_double);
-  if constexpr (requires { Case::gradients; }) op_case::check_gradients(op);
 }

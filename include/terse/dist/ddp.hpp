@@ -52,7 +52,7 @@ class DistributedDataParallel {
   }
 
   /// Gradients become zero: at the start of a step.
-  void clear() { std::fill_n(flat_gradient_, Model::flat_size, Stream{}); }
+  void clear() { ops::fill(model_->device(), flat_gradient_, Model::flat_size, Stream{}); }
 
   /// Adds loss_scale times the gradient of the batch's loss; returns the loss. No communication.
   double backward(const PackedBatch& batch, const ops::DropoutPlan& dropout, float loss_scale) {

@@ -66,14 +66,12 @@ struct AttentionCase {
 
 TEST_CASE("attention: several documents of lengths around the tile") {
   check_op(AttentionCase<2, 12>{OwnedBatch::of_lengths({1, 31, 32, 33, 70}, 9)});
-  check_op(AttentionCase<3, 5>{OwnedBatch::of_lengths({7, 1, 3}, 9)});
 }
 
 TEST_CASE("attention: one token, one head, odd widths") {
   check_op(AttentionCase<1, 1>{OwnedBatch::of_lengths({1}, 9)});
-  check_op(AttentionCase<1, 7>{OwnedBatch::of_lengths({2, 1}, 9)});
-  check_op(AttentionCase<1, 35>{OwnedBatch::of_lengths({33}, 9)});
-  check_op(AttentionCase<12, 64>{OwnedBatch::of_lengths({5, 9}, 9)});
+  check_op(AttentionCase<5, 7>{OwnedBatch::of_lengths({7, 1, 33}, 9)});
+  check_op(AttentionCase<1, 64>{OwnedBatch::of_lengths({5, 9}, 9)});
 }
 
 TEST_CASE("attention with dropout") {

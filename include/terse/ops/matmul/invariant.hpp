@@ -40,9 +40,10 @@ inline void tile(Index k, const A* a, Index lda, Index step, const B* b, Index l
 /// Rows in tiles of `height`, the rest in one smaller tile.
 template <int height, int columns, Write write, class S, class A, class B>
 void row_tiles(Index m, Index k, const A* a, Index lda, Index step, const B* b, Index ldb, S* c, Index ldc) {
-  for (; m >= height; m -= height, a += height * lda, c += height * ldc) tile<height, columns, write>(k, a, lda, step, b, ldb, c, ldc);
+  const Index whole = m - m % height;
+  for (Index i = 0; i < whole; i += height) tile<height, columns, write>(k, a + i * lda, lda, step, b, ldb, c + i * ldc, ldc);
   if constexpr (height > 1)
-    if (m > 0) row_tiles<height / 2, columns, write>(m, k, a, lda, step, b, ldb, c, ldc);
+    if (whole < m) row_tiles<height / 2, columns, write>(m - whole, k, a + whole * lda, lda, step, b, ldb, c + whole * ldc, ldc);
 }
 
 /// Serial C (m, n) = A B (+ C). A's element (i, p) stands at a[i * lda + p * step]: step 1 for A as it is; lda 1 for Aᵀ.
@@ -50,12 +51,13 @@ template <Write write, class S, class A, class B>
 void multiply(Index m, Index n, Index k, const A* a, Index lda, Index step, const B* b, Index ldb, S* c, Index ldc) {
   constexpr Index lanes = Simd<S>::lanes;
   constexpr int wide = vector_registers == 32 ? 3 : 2, height = vector_registers == 32 ? 8 : 4;
+  const Index whole = n - n % lanes;
   Index j = 0;
   if (m == 1)  // a wide tile, so that each row of B is read in long runs
-    for (; j + 12 * lanes <= n; j += 12 * lanes) tile<1, 12, write>(k, a, lda, step, b + j, ldb, c + j, ldc);
-  for (; j + wide * lanes <= n; j += wide * lanes) row_tiles<height, wide, write>(m, k, a, lda, step, b + j, ldb, c + j, ldc);
-  for (; j + lanes <= n; j += lanes) row_tiles<height, 1, write>(m, k, a, lda, step, b + j, ldb, c + j, ldc);
-  for (; j < n; ++j)
+    for (; whole - j >= 12 * lanes; j += 12 * lanes) tile<1, 12, write>(k, a, lda, step, b + j, ldb, c + j, ldc);
+  for (; whole - j >= wide * lanes; j += wide * lanes) row_tiles<height, wide, write>(m, k, a, lda, step, b + j, ldb, c + j, ldc);
+  for (; whole - j >= lanes; j += lanes) row_tiles<height, 1, write>(m, k, a, lda, step, b + j, ldb, c + j, ldc);
+  for (j = whole; j < n; ++j)
     for (Index i = 0; i < m; ++i) {
       S sum = write == Write::accumulate ? c[i * ldc + j] : S{};
       for (Index p = 0; p < k; ++p) sum += static_cast<S>(a[i * lda + p * step]) * static_cast<S>(b[p * ldb + j]);
@@ -88,9 +90,10 @@ inline void dot_tile(Index k, const A* a, Index lda, const B* b, Index ldb, S* c
 
 template <int height, int columns, class S, class A, class B>
 void dot_row_tiles(Index m, Index k, const A* a, Index lda, const B* b, Index ldb, S* c, Index ldc) {
-  for (; m >= height; m -= height, a += height * lda, c += height * ldc) dot_tile<height, columns>(k, a, lda, b, ldb, c, ldc);
+  const Index whole = m - m % height;
+  for (Index i = 0; i < whole; i += height) dot_tile<height, columns>(k, a + i * lda, lda, b, ldb, c + i * ldc, ldc);
   if constexpr (height > 1)
-    if (m > 0) dot_row_tiles<height / 2, columns>(m, k, a, lda, b, ldb, c, ldc);
+    if (whole < m) dot_row_tiles<height / 2, columns>(m - whole, k, a + whole * lda, lda, b, ldb, c + whole * ldc, ldc);
 }
 
 }  // namespace kernel

@@ -37,6 +37,13 @@ void add_bias(const Cpu& cpu, Vector<P, C> bias, Rows<Y, C> y) {
   });
 }
 
+/// x[i] = value.
+template <Real T>
+void fill(const Cpu& cpu, T* x, Index n, T value) {
+  constexpr Index piece = 65536;
+  cpu.parallel_for(divide_up(n, piece), [=](Index p) { std::fill(x + p * piece, x + std::min(n, (p + 1) * piece), value); });
+}
+
 /// sum over i of x[i]², in double. Infinite or NaN where any x is.
 template <Real T>
 double sum_of_squares(const Cpu& cpu, const T* x, Index n) {
