@@ -45,7 +45,7 @@ template <class Config>
 void check_block(const OwnedBatch& batch, float dropout_probability) {
   using Block = nn::Block<Config, Fp64, double>;
   constexpr Index C = Config::width;
-  Cpu cpu(2);
+  Cpu cpu(1);
   cpu.reserve_thread_scratch(ops::attention_scratch<double, C / Config::heads>(Config::context));
   typename Block::Saved saved;
   typename Block::Scratch scratch;
@@ -78,7 +78,7 @@ struct Narrow : models::Config<models::GptConfig{.vocabulary = 5, .context = 40,
 }  // namespace
 
 TEST_CASE("linear: gradients") {
-  Cpu cpu(2);
+  Cpu cpu(1);
   Bound<nn::Linear<double, 7, 5>> linear;
   auto x = random_values(3 * 7, 2);
   const auto dy = random_values(3 * 5, 3);
@@ -94,7 +94,7 @@ TEST_CASE("linear: gradients") {
 }
 
 TEST_CASE("norm: gradients") {
-  Cpu cpu(2);
+  Cpu cpu(1);
   Bound<nn::Norm<double, 7>> norm;
   auto x = random_values(3 * 7, 2);
   const auto dy = random_values(3 * 7, 3);
