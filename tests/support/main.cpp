@@ -6,10 +6,11 @@
 #include <cstdlib>
 #include <iostream>
 
+// TERSE_NEEDS: an environment variable without which a test can't run; it then says skipped, and ctest too.
 int main(int argc, char** argv) {
-#ifdef TERSE_NEEDS_DIALOGSUM
-  if (std::getenv("TERSE_TEST_DATA") == nullptr) {
-    std::cout << "skipped: TERSE_TEST_DATA must name the folder of DialogSum's dev.csv and test.csv\n";
+#ifdef TERSE_NEEDS
+  if (std::getenv(TERSE_NEEDS) == nullptr) {
+    std::cout << "skipped: " TERSE_NEEDS " must name " TERSE_NEEDS_WHAT "\n";
     return 77;
   }
 #endif

@@ -1,0 +1,15 @@
+# terse-summarize as a user runs it: arguments, files, exit codes.
+if(NOT TARGET terse-summarize)
+  message(STATUS "terse: terse-summarize isn't built, so its end-to-end tests are left out")
+  return()
+endif()
+
+file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_LIST_DIR}/*.cpp)
+foreach(source ${sources})
+  get_filename_component(name ${source} NAME_WE)
+  terse_add_test(e2e_${name} e2e ${source})
+  add_dependencies(e2e_${name} terse-summarize)
+  target_compile_definitions(e2e_${name} PRIVATE TERSE_SUMMARIZE="$<TARGET_FILE:terse-summarize>")
+  target_include_directories(e2e_${name} PRIVATE ${PROJECT_SOURCE_DIR}/examples/summarize)
+  target_compile_options(e2e_${name} PRIVATE -O0)  # the work is done by the program
+endforeach()
