@@ -65,6 +65,25 @@ void multiply(Index m, Index n, Index k, const A* a, Index lda, Index step, cons
     }
 }
 
+/// As multiply with n a multiple of the lanes, n <= panel, for A of several tiles of rows: they share parts of B copied side by
+/// side (rows of B stand a whole matrix apart, so often in one set of the cache). Between parts a chain rests in C: same bits.
+template <Index panel, class S, class A, class B>
+void multiply_shared(Index m, Index n, Index k, const A* a, Index lda, const B* b, Index ldb, S* c, Index ldc) {
+  constexpr Index depth = 64;
+  alignas(64) S part[depth * panel];
+  for (Index first = 0; first < k; first += depth) {
+    const Index deep = std::min(depth, k - first);
+    for (Index p = 0; p < deep; ++p)
+      for (Index j = 0; j < n; j += Simd<S>::lanes) {
+        typename Simd<S>::Register values;
+        Simd<S>::load(values, b + (first + p) * ldb + j);
+        Simd<S>::store(part + p * panel + j, values);
+      }
+    if (first == 0) multiply<Write::overwrite>(m, n, deep, a, lda, 1, part, panel, c, ldc);
+    else multiply<Write::accumulate>(m, n, deep, a + first, lda, 1, part, panel, c, ldc);
+  }
+}
+
 /// C (rows, columns) = A Bᵀ for one tile, both operands contiguous over k.
 template <int rows, int columns, class S, class A, class B>
 inline void dot_tile(Index k, const A* a, Index lda, const B* b, Index ldb, S* c, Index ldc) {
@@ -104,10 +123,13 @@ namespace terse::ops {
 /// y = x w, batch-invariant; see ops/matmul/op.hpp.
 template <Real A, Real B, Real Y, Index In, Index Out>
 void invariant_matmul(const Cpu& cpu, Rows<A, In> x, Matrix<B, In, Out> w, Rows<Y, Out> y) {
-  constexpr Index panel = 12 * Simd<Y>::lanes;
+  constexpr Index lanes = Simd<Y>::lanes, panel = 12 * lanes, whole = Out - Out % lanes;
   cpu.parallel_for(divide_up(Out, panel), [=](Index p) {
-    const Index first = p * panel;
-    kernel::multiply<Write::overwrite>(x.rows, std::min(panel, Out - first), In, x.data, In, 1, w.data + first, Out, y.data + first, Out);
+    const Index first = p * panel, columns = std::min(panel, whole - first);
+    if (x.rows < 4) kernel::multiply<Write::overwrite>(x.rows, columns, In, x.data, In, 1, w.data + first, Out, y.data + first, Out);
+    else kernel::multiply_shared<panel>(x.rows, columns, In, x.data, In, w.data + first, Out, y.data + first, Out);
+    if (whole < Out && first + panel >= Out)  // one place for all numbers of rows: another copy may round otherwise
+      kernel::multiply<Write::overwrite>(x.rows, Out - whole, In, x.data, In, 1, w.data + whole, Out, y.data + whole, Out);
   });
 }
 
