@@ -6,6 +6,8 @@
 #include <cstring>
 #include <exception>
 #include <mutex>
+#include <span>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -48,6 +50,7 @@ class ThreadGroup {
   std::vector<void*> buffers_;
 };
 
+/// One thread's end of a ThreadGroup.
 class Threads final : public Communicator {
  public:
   Threads(ThreadGroup& group, int rank) : group_(&group), rank_(rank) {}
@@ -117,8 +120,10 @@ class Threads final : public Communicator {
 
 /// Runs body(Communicator&) on `ranks` threads (one rank: here) and waits for all. The first failure that isn't the echo of
 /// another rank's is thrown.
+/// Errors     Failure::usage: fewer than one rank
 template <class Body>
 void launch(int ranks, Body&& body) {
+  if (ranks < 1) fail(Failure::usage, "ranks must be at least 1: ", ranks, " given");
   if (ranks == 1) {
     Solo solo;
     body(static_cast<Communicator&>(solo));
@@ -137,7 +142,12 @@ void launch(int ranks, Body&& body) {
   };
   {
     std::vector<std::jthread> threads;
-    for (int rank = 0; rank < ranks; ++rank) threads.emplace_back(run, rank);
+    try {
+      for (int rank = 0; rank < ranks; ++rank) threads.emplace_back(run, rank);
+    } catch (...) {  // the system has no more threads: those that run mustn't wait for those that never will
+      group.give_up(static_cast<int>(threads.size()));
+      throw;
+    }
   }
   const auto is_echo = [](const std::exception_ptr& failure) {
     try {
