@@ -2,7 +2,9 @@
 /// A model in a folder, as transformers' `from_pretrained` reads it: model.safetensors and config.json.
 
 #include <algorithm>
+#include <cstdint>
 #include <filesystem>
+#include <initializer_list>
 #include <set>
 #include <string>
 #include <vector>
@@ -47,7 +49,9 @@ inline Shape shape_of(const nn::ParameterInfo& parameter) {
 
 }  // namespace detail
 
-/// Errors     Failure::bad_input: not there, not JSON, not a GPT-2
+/// What isn't a GPT-2 as models::Gpt computes it is refused, since its numbers would be silently wrong.
+///
+/// Errors     Failure::bad_input: not there, not JSON, not a GPT-2, or one with other formulas
 inline ModelSizes read_config(const std::filesystem::path& path) {
   const auto config = detail::read_json(path);
   const auto number = [&](const char* key) {
@@ -55,10 +59,18 @@ inline ModelSizes read_config(const std::filesystem::path& path) {
       fail(Failure::bad_input, path.string(), ": \"", key, "\" is missing: not the configuration of a GPT-2");
     return config[key].get<int>();
   };
-  if (config.is_object() && config.value("model_type", "gpt2") != "gpt2")
-    fail(Failure::bad_input, path.string(), ": a model of type \"", config.value("model_type", ""), "\", not gpt2");
-  ModelSizes sizes{number("vocab_size"), number("n_positions"), number("n_layer"), number("n_head"), number("n_embd"), false};
-  sizes.exact_gelu = config.value("activation_function", "gelu_new") == "gelu";
+  const ModelSizes sizes{number("vocab_size"), number("n_positions"), number("n_layer"), number("n_head"), number("n_embd"),
+                         config.contains("activation_function") && config["activation_function"] == "gelu"};
+  const auto require = [&](const char* key, std::initializer_list<nlohmann::json> known) {
+    if (config.contains(key) && std::ranges::find(known, config[key]) == known.end())
+      fail(Failure::bad_input, path.string(), ": \"", key, "\" is ", config[key].dump(-1, ' ', true).substr(0, 100), ", ", known.begin()->dump(), " expected: not a GPT-2 as it is computed here");
+  };
+  require("model_type", {"gpt2"});
+  require("activation_function", {"gelu_new", "gelu_pytorch_tanh", "gelu"});
+  require("layer_norm_epsilon", {1e-5});
+  require("n_inner", {nullptr, 4 * std::int64_t{sizes.width}});
+  require("scale_attn_weights", {true});
+  require("scale_attn_by_inverse_layer_idx", {false});
   return sizes;
 }
 
