@@ -11,14 +11,16 @@
 #define TERSE_ISA avx512
 #elif defined(__AVX2__) && defined(__FMA__)
 #define TERSE_ISA avx2
+#elif defined(__AVX__)
+#define TERSE_ISA avx
 #else
 #define TERSE_ISA baseline
 #endif
 
 namespace terse::inline TERSE_ISA {
 
-/// Bytes of one vector register.
-#if defined(__AVX512F__)
+/// Bytes of one vector register; what decides them decides the namespace's name too.
+#if defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512VL__)
 inline constexpr int vector_register_bytes = 64, vector_registers = 32;
 #elif defined(__AVX__)
 inline constexpr int vector_register_bytes = 32, vector_registers = 16;
