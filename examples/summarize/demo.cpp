@@ -20,7 +20,8 @@ void write_rows(const std::filesystem::path& path, std::span<const text::Dialogu
 /// What of the reference job's settings a small model from scratch needs otherwise.
 void choose_settings(Options& options) {
   options.model = "demo", options.precision = "fp32", options.init = "scratch";
-  options.batch = 8, options.accumulate = 1, options.warmup = 80, options.lr = 3e-3, options.min_lr = 3e-4, options.dropout = 0;
+  options.steps = options.demo_steps, options.batch = 8, options.accumulate = 1;
+  options.warmup = 80, options.lr = 3e-3, options.min_lr = 3e-4, options.dropout = 0;
   options.evaluate_every = 200, options.evaluate_samples = 64, options.log_every = 20;
   options.strategy.greedy = true, options.strategy.max_new = 40;
 }

@@ -16,8 +16,8 @@ namespace summarize {
 
 using nlohmann::ordered_json;
 
-std::size_t longest_prompt(const Options& options, const Checkpoint& checkpoint) {
-  const auto context = static_cast<long>(checkpoint.entry->sizes.context), room = context - options.strategy.max_new;
+std::size_t longest_prompt(const Options& options, const ModelEntry& model) {
+  const auto context = static_cast<long>(model.sizes.context), room = context - options.strategy.max_new;
   if (room < 1) fail(Failure::usage, "--max-new ", options.strategy.max_new, " leaves no room for a prompt in a context of ", context);
   return static_cast<std::size_t>(room);
 }
@@ -27,11 +27,11 @@ GenerateJob generate_job(const Options& options, const Checkpoint& checkpoint, s
   strategy.seed = options.seed;
   const int ranks = std::max(1, std::min(options.ranks, static_cast<int>(prompts.size())));
   return {.weights = checkpoint.weights(), .prompts = decode::numbered(prompts), .strategy = strategy, .observer = {},
-          .end_of_text = checkpoint.tokenizer.end_of_text(), .ranks = ranks, .threads = options.threads_per_rank(), .decode_batch = options.decode_batch};
+          .end_of_text = checkpoint.tokenizer.end_of_text(), .ranks = ranks, .threads = options.threads_of_each(ranks), .decode_batch = options.decode_batch};
 }
 
 Summaries write_summaries(const Options& options, const Checkpoint& checkpoint, const text::Dialogues& dialogues) {
-  const auto prompts = text::make_prompts(checkpoint.tokenizer, dialogues, longest_prompt(options, checkpoint));
+  const auto prompts = text::make_prompts(checkpoint.tokenizer, dialogues, longest_prompt(options, *checkpoint.entry));
   auto job = generate_job(options, checkpoint, prompts);
   const long total = static_cast<long>(prompts.size());
   train::Progress progress("summary", total, std::max(1L, total / 10));
@@ -48,7 +48,7 @@ Summaries write_summaries(const Options& options, const Checkpoint& checkpoint, 
   summaries.generations = checkpoint.entry->make()->generate(job);
   summaries.seconds = seconds();
   if (interrupted()) fail(Failure::interrupted, "interrupted after ", done, " of ", total, " summaries; nothing was written");
-  for (const auto& generation : summaries.generations) summaries.texts.push_back(checkpoint.tokenizer.decode(generation.text_ids()));
+  for (const auto& generation : summaries.generations) summaries.texts.push_back(checkpoint.text(generation.text_ids()));
   return summaries;
 }
 

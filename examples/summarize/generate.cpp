@@ -3,6 +3,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include <terse/text/utf8.hpp>
+
 #include "commands.hpp"
 #include "json_lines.hpp"
 #include "texts.hpp"
@@ -15,20 +17,20 @@ namespace {
 
 /// Prints a continuation while it is written. Bytes of a character that isn't whole yet wait for the rest.
 int stream(const Options& options, const Checkpoint& checkpoint) {
-  auto ids = checkpoint.tokenizer.encode(options.prompt);
+  auto ids = checkpoint.tokenizer.encode(*options.prompt);
   if (ids.empty()) ids.push_back(checkpoint.tokenizer.end_of_text());  // how GPT-2 begins a text
   const std::vector<std::vector<TokenId>> prompts{std::move(ids)};
   auto job = generate_job(options, checkpoint, prompts);
   std::string pending;
   job.observer.token = [&](std::size_t, TokenId id) {
-    pending += checkpoint.tokenizer.decode(std::span(&id, 1));
+    if (id < checkpoint.tokenizer.vocabulary()) pending += checkpoint.tokenizer.decode(std::span(&id, 1));
     const std::size_t whole = whole_characters(pending);
-    std::cout << pending.substr(0, whole) << std::flush;
+    std::cout << text::replace_malformed(std::string_view(pending).substr(0, whole)) << std::flush;
     pending.erase(0, whole);
     return !interrupted();
   };
   checkpoint.entry->make()->generate(job);
-  std::cout << pending << std::endl;
+  std::cout << text::replace_malformed(pending) << std::endl;
   return interrupted() ? static_cast<int>(Failure::interrupted) : 0;
 }
 
@@ -36,8 +38,8 @@ int stream(const Options& options, const Checkpoint& checkpoint) {
 
 int generate(const Options& options) {
   const Checkpoint checkpoint = open_checkpoint(options);
-  if (!options.prompt.empty()) return stream(options, checkpoint);
-  const std::size_t longest = longest_prompt(options, checkpoint);
+  if (options.prompt) return stream(options, checkpoint);
+  const std::size_t longest = longest_prompt(options, *checkpoint.entry);
   std::vector<std::string> ids;
   std::vector<std::vector<TokenId>> prompts;
   for_each_json_line(std::cin, [&](const JsonLine& line) {
@@ -55,7 +57,7 @@ int generate(const Options& options) {
   const auto texts = checkpoint.entry->make()->generate(job);
   if (interrupted()) return static_cast<int>(Failure::interrupted);
   for (std::size_t i = 0; i < texts.size(); ++i) {
-    const ordered_json line{{"id", ids[i]}, {"text", checkpoint.tokenizer.decode(texts[i].text_ids())}, {"tokens", texts[i].ids},
+    const ordered_json line{{"id", ids[i]}, {"text", checkpoint.text(texts[i].text_ids())}, {"tokens", texts[i].ids},
                             {"logprob", texts[i].logprob}, {"stop", name_of(texts[i].stop)}};
     std::cout << line.dump(-1, ' ', false, ordered_json::error_handler_t::replace) << "\n";
   }

@@ -1,8 +1,11 @@
 #include "inputs.hpp"
 
+#include <algorithm>
 #include <iostream>
+#include <iterator>
 
 #include <terse/text/bpe_trainer.hpp>
+#include <terse/text/utf8.hpp>
 
 namespace summarize {
 
@@ -106,6 +109,12 @@ Checkpoint open_checkpoint(const Options& options) {
   Checkpoint checkpoint{folder, text::Bpe::load(folder), entry};
   require_fit(checkpoint.tokenizer, *entry);
   return checkpoint;
+}
+
+std::string Checkpoint::text(std::span<const TokenId> ids) const {
+  std::vector<TokenId> known;
+  std::copy_if(ids.begin(), ids.end(), std::back_inserter(known), [&](TokenId id) { return id < tokenizer.vocabulary(); });
+  return text::replace_malformed(tokenizer.decode(known));
 }
 
 const ModelEntry& find_model(const Options& options, bool training) {

@@ -32,6 +32,9 @@ struct Checkpoint {
   const ModelEntry* entry;
 
   std::filesystem::path weights() const { return folder / "model.safetensors"; }
+  /// What generated ids say, as valid UTF-8: a character that breaks off becomes U+FFFD. Ids that only the model has (the tokenizer's
+  /// vocabulary may be smaller) say nothing.
+  std::string text(std::span<const TokenId> ids) const;
 };
 
 /// --checkpoint, else best/ or checkpoint/ of --out; the compiled-in model of its size.

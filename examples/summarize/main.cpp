@@ -1,7 +1,9 @@
 // terse-summarize: fine-tune a GPT for dialogue summarization, evaluate it, write submission.csv.
+#include <algorithm>
 #include <csignal>
 #include <iostream>
 #include <map>
+#include <set>
 
 #include <CLI/CLI.hpp>
 
@@ -54,11 +56,22 @@ int main_of(int argc, char** argv) {
     const auto chosen = app.get_subcommands();
     fail(Failure::usage, error.what(), "; try terse-summarize ", chosen.empty() ? "" : chosen.front()->get_name() + " ", "--help");
   }
-  std::signal(SIGINT, on_interrupt);
-  return dispatch(app.get_subcommands().front()->get_name(), options);
+  const std::string command = app.get_subcommands().front()->get_name();
+  const std::set<std::string> stops_in_order{"demo", "train", "run", "evaluate", "predict", "generate"};  // these ask interrupted()
+  if (stops_in_order.contains(command)) std::signal(SIGINT, on_interrupt);
+  const int code = dispatch(command, options);
+  std::cout.flush();
+  if (!std::cout) fail(Failure::cannot_write, "stdout: cannot be written; is the disk full?");
+  return code;
 }
 
 }  // namespace
+
+/// An error as one line, whatever names from files it quotes.
+std::string one_line(std::string message) {
+  std::replace_if(message.begin(), message.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20; }, ' ');
+  return message;
+}
 
 bool interrupted() { return interrupt_seen != 0; }
 
@@ -67,11 +80,9 @@ bool interrupted() { return interrupt_seen != 0; }
 int main(int argc, char** argv) {
   std::ios::sync_with_stdio(false);
   try {
-    const int code = summarize::main_of(argc, argv);
-    std::cout.flush();
-    return code;
+    return summarize::main_of(argc, argv);
   } catch (const terse::Error& error) {
-    std::cerr << "terse-summarize: error: " << error.what() << "\n";
+    std::cerr << "terse-summarize: error: " << summarize::one_line(error.what()) << "\n";
     return error.exit_code();
   } catch (const std::bad_alloc&) {
     std::cerr << "terse-summarize: error: out of memory; try a smaller --batch or --decode-batch\n";

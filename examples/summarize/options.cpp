@@ -1,5 +1,8 @@
 #include "options.hpp"
 
+#include <omp.h>
+
+#include <algorithm>
 #include <cstdlib>
 #include <set>
 #include <thread>
@@ -20,10 +23,10 @@ train::TrainOptions Options::train_options() const {
   return result;
 }
 
-int Options::threads_per_rank() const {
+int Options::threads_of_each(int rank_count) const {
   if (threads > 0) return threads;
   if (std::getenv("OMP_NUM_THREADS") != nullptr) return omp_get_max_threads();
-  return std::max(1, static_cast<int>(std::thread::hardware_concurrency()) / ranks);
+  return std::max(1, static_cast<int>(std::thread::hardware_concurrency()) / rank_count);
 }
 
 namespace {
@@ -58,8 +61,8 @@ void add_training(CLI::App& command, Options& o) {
   command.add_option("--validation", o.validation, "CSV to judge by; default: a part of --data");
   command.add_option("--validation-split", o.validation_split, "part of --data to judge by")->check(fraction)->capture_default_str();
   command.add_option("--init", o.init, "scratch, or a folder or .safetensors file of GPT-2 weights")->capture_default_str();
-  command.add_option("--batch", o.batch, "samples per rank and micro-batch")->check(positive)->capture_default_str();
-  command.add_option("--accumulate", o.accumulate, "micro-batches per rank and step")->check(positive)->capture_default_str();
+  command.add_option("--batch", o.batch, "samples per rank and micro-batch")->check(CLI::Range(1L, 65536L))->capture_default_str();
+  command.add_option("--accumulate", o.accumulate, "micro-batches per rank and step")->check(CLI::Range(1L, 65536L))->capture_default_str();
   command.add_option("--steps", o.steps, "optimizer steps")->check(positive)->capture_default_str();
   command.add_option("--lr", o.lr, "highest learning rate")->check(CLI::NonNegativeNumber)->capture_default_str();
   command.add_option("--min-lr", o.min_lr, "learning rate at the end")->check(CLI::NonNegativeNumber)->capture_default_str();
@@ -117,7 +120,7 @@ void add_training_command(CLI::App& app, Options& o, const std::string& name, co
 void define_commands(CLI::App& app, Options& o) {
   CLI::App& demo = add_command(app, "demo", "the whole job on synthetic dialogues, in minutes: trains, evaluates, predicts");
   demo.add_option("--out", o.out, "folder for all results")->capture_default_str();
-  demo.add_option("--steps", o.steps, "optimizer steps; default: 1000")->check(CLI::Range(1L, 1L << 40))->default_val(1000);
+  demo.add_option("--steps", o.demo_steps, "optimizer steps")->check(CLI::Range(1L, 1L << 40))->capture_default_str();
   demo.add_option("--ranks", o.ranks, "how many ranks share the work")->check(CLI::Range(1, 1024))->capture_default_str();
   demo.add_option("--threads", o.threads, "threads of each rank; 0: the cores, shared among the ranks")->check(CLI::Range(0, 4096))->capture_default_str();
   add_seed(demo, o);
@@ -155,7 +158,7 @@ void define_commands(CLI::App& app, Options& o) {
 
   CLI::App& plan = add_command(app, "plan", "memory, batch arithmetic and expected time of a training; needs no data");
   add_model(plan, o), add_training(plan, o), add_machine(plan, o);
-  plan.add_option("--decode-batch", o.decode_batch, "texts written at a time")->capture_default_str();
+  plan.add_option("--decode-batch", o.decode_batch, "texts written at a time")->check(CLI::Range(1L, 65536L))->capture_default_str();
   plan.add_flag("--json", o.json, "as JSON");
 }
 

@@ -2,7 +2,7 @@
 // What the command line says, with the reference job's values as defaults. One struct for all commands; each reads its part.
 #include <cstdint>
 #include <filesystem>
-#include <functional>
+#include <optional>
 #include <string>
 
 #include <terse/decode/strategy.hpp>
@@ -27,7 +27,7 @@ struct Options {
   int ranks = 2, threads = 0;
 
   // training
-  long batch = 16, accumulate = 8, steps = 500, warmup = 100, evaluate_every = 100, evaluate_samples = 32, log_every = 1;
+  long batch = 16, accumulate = 8, steps = 500, demo_steps = 1000, warmup = 100, evaluate_every = 100, evaluate_samples = 32, log_every = 1;
   double lr = 3e-4, min_lr = 3e-5, weight_decay = 0.1, beta1 = 0.9, beta2 = 0.95, clip = 1.0, dropout = 0.1;
   std::string normalisation = "micro-batch";
   bool shuffle = true;
@@ -39,15 +39,16 @@ struct Options {
   bool json = false;
 
   // small tools
-  std::string prompt;
+  std::optional<std::string> prompt;
   bool decode = false, mean = false;
 
   train::TrainOptions train_options() const;
   /// Threads of each rank: as given, else the machine's cores shared among the ranks.
-  int threads_per_rank() const;
+  int threads_per_rank() const { return threads_of_each(ranks); }
+  int threads_of_each(int rank_count) const;
 };
 
-/// Makes the commands and their options; `chosen` runs after parsing, with the command's name.
+/// Makes the commands and their options, which write what they are given into `options`.
 void define_commands(CLI::App& app, Options& options);
 
 }  // namespace summarize

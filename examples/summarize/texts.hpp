@@ -24,6 +24,6 @@ GenerateJob generate_job(const Options& options, const Checkpoint& checkpoint, s
 
 /// Most tokens a prompt may have, so that the new tokens fit behind it.
 /// Errors     Failure::usage: --max-new leaves no room
-std::size_t longest_prompt(const Options& options, const Checkpoint& checkpoint);
+std::size_t longest_prompt(const Options& options, const ModelEntry& model);
 
 }  // namespace summarize

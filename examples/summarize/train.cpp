@@ -7,6 +7,7 @@
 #include <terse/train/progress.hpp>
 
 #include "commands.hpp"
+#include "texts.hpp"
 
 namespace summarize {
 
@@ -63,7 +64,7 @@ class Reporter final : public train::TrainObserver {
     progress_.update(record.step, details);
     return !interrupted();
   }
-  void on_overflow(const std::string& message) override { progress_.say(message + "; step skipped, loss scale halved"); }
+  void on_overflow(const std::string& message) override { progress_.say(message); }
 
  private:
   train::MetricsLog log_;
@@ -77,17 +78,20 @@ int train(const Options& options, const TrainingInputs& inputs) {
   make_out_folder(options.out);
   print_header(options, inputs, entry);
   const auto model = entry.make();
+  bool has_best = false;
   TrainJob job{.data = inputs.data(options.evaluate_samples), .options = options.train_options(), .threads = options.threads_per_rank(),
                .weights = initial_weights(options, entry), .keep = {}, .on_plan = print_plan};
   job.keep = [&](bool is_best, const TrainJob::WriteWeights& write) {
     write_checkpoint(options.out / (is_best ? "best" : "checkpoint"), options, inputs, entry, write);
+    has_best = has_best || is_best;
+    if (!has_best) std::filesystem::remove_all(options.out / "best");  // an earlier run's: evaluate would take it for this one's
   };
   {
     Reporter reporter(options);
     dist::launch(options.ranks, [&](dist::Communicator& communicator) { model->train(job, communicator, reporter); });
   }
   std::cerr << "checkpoint: " << (options.out / "checkpoint").string();
-  if (!job.data.validation_numbers.empty()) std::cerr << ", lowest validation loss: " << (options.out / "best").string();
+  if (has_best) std::cerr << ", lowest validation loss: " << (options.out / "best").string();
   std::cerr << "\n";
   return interrupted() ? static_cast<int>(Failure::interrupted) : 0;
 }
@@ -95,6 +99,8 @@ int train(const Options& options, const TrainingInputs& inputs) {
 int train(const Options& options) { return train(options, read_training(options)); }
 
 int run(const Options& options) {
+  decode::require_valid(options.strategy);  // before hours of training, not after
+  longest_prompt(options, find_model(options, true));
   const auto inputs = read_training(options);
   text::Dialogues test;
   if (!options.test.empty()) test = text::read_dialogues(options.test, {.summary = false, .unique_ids = true});

@@ -1,9 +1,11 @@
 #pragma once
 /// Which bytes of a text are well-formed UTF-8.
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <string>
 #include <string_view>
 
 namespace terse::text {
@@ -48,6 +50,28 @@ inline std::size_t malformed_prefix(std::string_view text) {
   std::size_t position = 0;
   while (position < text.size() && utf8_sequence(text.substr(position)) == 0) ++position;
   return position;
+}
+
+/// Bytes at the beginning of `text`, which is malformed there, that one U+FFFD stands for: as much of a well-formed sequence as there
+/// is before it breaks off, else one byte (Unicode 14, section 3.9, maximal subparts).
+inline std::size_t malformed_part(std::string_view text) {
+  for (std::size_t length = std::min<std::size_t>(3, text.size()); length > 1; --length)
+    for (const char* const rest : {"\x80\x80\x80", "\xBF\xBF\xBF"})  // every first half has one of these for its other half
+      if (utf8_sequence(std::string(text.substr(0, length)) + rest) > length) return length;
+  return 1;
+}
+
+/// `text` with U+FFFD for what is malformed in it, as Python's decode(errors="replace").
+inline std::string replace_malformed(std::string_view text) {
+  std::string result;
+  while (true) {
+    const std::size_t good = utf8_prefix(text);
+    result += text.substr(0, good);
+    text.remove_prefix(good);
+    if (text.empty()) return result;
+    result += "\xEF\xBF\xBD";
+    text.remove_prefix(malformed_part(text));
+  }
 }
 
 }  // namespace terse::text

@@ -1,13 +1,14 @@
 #pragma once
 /// The training loop: what one rank does from the first step to the last.
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <limits>
 #include <optional>
 #include <span>
 #include <string>
-#include <vector>
+#include <type_traits>
 
 #include <terse/dist/communicator.hpp>
 #include <terse/dist/ddp.hpp>
@@ -69,6 +70,7 @@ class TrainObserver {
  public:
   virtual ~TrainObserver() = default;
   virtual bool on_step(const StepRecord&) { return true; }
+  /// One line: where, and what was done about it.
   virtual void on_overflow(const std::string& /*message*/) {}
   /// After a validation; `is_best`: lower than any before. The parameters are the trainer's master copy.
   virtual void on_validation(double /*loss*/, bool /*is_best*/) {}
@@ -80,11 +82,13 @@ class Trainer {
  public:
   using Stream = typename Model::Stream;
 
+  /// Errors     Failure::usage: the schedule is for another number of ranks, or a size in it is below 1; Failure::bad_input: no sample to
+  ///            train on; Failure::device: out of memory
   Trainer(Model& model, dist::Communicator& communicator, const TrainData& data, const TrainOptions& options)
       : data_(data),
         options_(options),
         communicator_(&communicator),
-        sampler_(data.training, data.training_numbers, options.schedule),
+        sampler_(data.training, data.training_numbers, checked(options.schedule, communicator)),
         capacity_(capacity()),
         storage_(capacity_),
         scaler_(Model::PrecisionPolicy::scales_loss),
@@ -140,6 +144,12 @@ class Trainer {
   }
 
  private:
+  static const text::StepSchedule& checked(const text::StepSchedule& schedule, const dist::Communicator& communicator) {
+    if (schedule.ranks != communicator.size())
+      fail(Failure::usage, "the schedule deals samples to ", schedule.ranks, " ranks, but ", communicator.size(), " run; make them equal");
+    return schedule;
+  }
+
   static Model& reserve(Model& model, Index tokens) {
     if (!std::is_same_v<typename Model::Parameter, bfloat16> || !Blas::multiplies_bfloat16())
       model.device().reserve_workspace(conversion_bytes<Model>(tokens));
@@ -187,9 +197,9 @@ class Trainer {
   void report(const std::optional<Overflow>& mine, long step, TrainObserver& observer) {
     const auto all = communicator_->all_gather(mine ? mine->words() : "");
     if (!communicator_->is_first()) return;
-    for (int rank = 0; rank < communicator_->size(); ++rank)
-      if (!all[static_cast<std::size_t>(rank)].empty()) return observer.on_overflow(all[static_cast<std::size_t>(rank)]);
-    observer.on_overflow(concat("overflow at step ", step + 1, ": the sum of all ranks' gradients is not finite"));
+    const auto lowest = std::find_if(all.begin(), all.end(), [](const std::string& words) { return !words.empty(); });
+    observer.on_overflow((lowest != all.end() ? *lowest : concat("overflow at step ", step + 1, ": the sum of all ranks' gradients is not finite")) +
+                         (Model::PrecisionPolicy::scales_loss ? "; step skipped, loss scale halved" : "; step skipped"));
   }
 
   void give_up_if_lost(const StepRecord& record) {
