@@ -7,7 +7,7 @@
 // A namespace's name can't be computed, so this one macro is needed.
 #if defined(__AVX512BF16__)
 #define TERSE_ISA avx512_bf16
-#elif defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512VL__)
+#elif defined(__AVX512F__)
 #define TERSE_ISA avx512
 #elif defined(__AVX2__) && defined(__FMA__)
 #define TERSE_ISA avx2
@@ -20,7 +20,7 @@
 namespace terse::inline TERSE_ISA {
 
 /// Bytes of one vector register; what decides them decides the namespace's name too.
-#if defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512VL__)
+#if defined(__AVX512F__)
 inline constexpr int vector_register_bytes = 64, vector_registers = 32;
 #elif defined(__AVX__)
 inline constexpr int vector_register_bytes = 32, vector_registers = 16;
