@@ -1,9 +1,14 @@
 #pragma once
-/// Vectors of one register, as the compiler's own vector type: no intrinsics, every instruction set.
+/// Vectors of one register, as the compiler's own vector type: every instruction set, two intrinsics.
 
+#include <cstddef>
 #include <cstring>
 #include <limits>
 #include <type_traits>
+
+#if defined(__FMA__)
+#include <immintrin.h>
+#endif
 
 #include <terse/core/dtype.hpp>
 #include <terse/core/shape.hpp>
@@ -28,6 +33,14 @@ struct Simd {
       std::memcpy(&bits, values, sizeof bits);
       const Words words = __builtin_convertvector(bits, Words) << 16;
       std::memcpy(&result, &words, sizeof result);
+#if defined(__AVX512F__)
+    } else if constexpr (std::is_same_v<Value, half> && std::is_same_v<Scalar, float>) {
+      // masked by nothing: g++ 12 warns of the plain one's own header
+      result = reinterpret_cast<Register>(_mm512_maskz_cvtph_ps(0xFFFF, _mm256_loadu_si256(reinterpret_cast<const __m256i*>(values))));
+#elif defined(__FMA__) && defined(__F16C__)
+    } else if constexpr (std::is_same_v<Value, half> && std::is_same_v<Scalar, float>) {
+      result = reinterpret_cast<Register>(_mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(values))));
+#endif
     } else {
       Scalar converted[lanes];
       for (int lane = 0; lane < lanes; ++lane) converted[lane] = static_cast<Scalar>(values[lane]);
@@ -35,6 +48,33 @@ struct Simd {
     }
   }
   [[gnu::always_inline]] static void store(Scalar* values, const Register& source) { std::memcpy(values, &source, sizeof source); }
+
+  [[gnu::always_inline]] static void fill(Register& result, Scalar value) { result = value - Register{}; }
+
+  /// The first `count` <= lanes values, then zeros: a row's end takes the same instructions as its middle, so it rounds the same.
+  template <class Value>
+  [[gnu::always_inline]] static void load_part(Register& result, const Value* values, Index count) {
+    Scalar padded[lanes] = {};
+    for (Index lane = 0; lane < count; ++lane) padded[lane] = static_cast<Scalar>(values[lane]);
+    std::memcpy(&result, padded, sizeof result);
+  }
+  [[gnu::always_inline]] static void store_part(Scalar* values, const Register& source, Index count) {
+    std::memcpy(values, &source, static_cast<std::size_t>(count) * sizeof(Scalar));
+  }
+
+  /// sum += a * b, rounded once where the instruction set can. By name: of `sum += a * b` compilers fuse some copies and others not,
+  /// and the sums would depend on the shape of the tile.
+  [[gnu::always_inline]] static void add_product(Register& sum, const Register& a, const Register& b) {
+#if defined(__AVX512F__)
+    if constexpr (std::is_same_v<Scalar, float>) sum = reinterpret_cast<Register>(_mm512_fmadd_ps(a, b, sum));
+    else sum = reinterpret_cast<Register>(_mm512_fmadd_pd(a, b, sum));
+#elif defined(__FMA__)
+    if constexpr (std::is_same_v<Scalar, float>) sum = reinterpret_cast<Register>(_mm256_fmadd_ps(a, b, sum));
+    else sum = reinterpret_cast<Register>(_mm256_fmadd_pd(a, b, sum));
+#else
+    sum += a * b;
+#endif
+  }
 
   /// The lanes' sum, in a fixed order.
   [[gnu::always_inline]] static Scalar sum(const Register& source) {

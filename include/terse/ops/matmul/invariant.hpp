@@ -29,12 +29,34 @@ inline void tile(Index k, const A* a, Index lda, Index step, const B* b, Index l
     typename V::Register right[columns];
     for (int j = 0; j < columns; ++j) V::load(right[j], b + p * ldb + j * V::lanes);
     for (int i = 0; i < rows; ++i) {
-      const S left = static_cast<S>(a[i * lda + p * step]);
-      for (int j = 0; j < columns; ++j) sum[i][j] += left * right[j];
+      typename V::Register left;
+      V::fill(left, static_cast<S>(a[i * lda + p * step]));
+      for (int j = 0; j < columns; ++j) V::add_product(sum[i][j], left, right[j]);
     }
   }
   for (int i = 0; i < rows; ++i)
     for (int j = 0; j < columns; ++j) V::store(c + i * ldc + j * V::lanes, sum[i][j]);
+}
+
+/// As tile, for the last `columns` of a row of C, fewer than the lanes: the same instructions, so the same bits.
+template <int rows, Write write, class S, class A, class B>
+inline void end_tile(Index columns, Index k, const A* a, Index lda, Index step, const B* b, Index ldb, S* c, Index ldc) {
+  using V = Simd<S>;
+  typename V::Register sum[rows];
+  for (int i = 0; i < rows; ++i) {
+    if constexpr (write == Write::accumulate) V::load_part(sum[i], c + i * ldc, columns);
+    else sum[i] = typename V::Register{};
+  }
+  for (Index p = 0; p < k; ++p) {
+    typename V::Register right;
+    V::load_part(right, b + p * ldb, columns);
+    for (int i = 0; i < rows; ++i) {
+      typename V::Register left;
+      V::fill(left, static_cast<S>(a[i * lda + p * step]));
+      V::add_product(sum[i], left, right);
+    }
+  }
+  for (int i = 0; i < rows; ++i) V::store_part(c + i * ldc, sum[i], columns);
 }
 
 /// Rows in tiles of `height`, the rest in one smaller tile.
@@ -57,12 +79,10 @@ void multiply(Index m, Index n, Index k, const A* a, Index lda, Index step, cons
     for (; whole - j >= 12 * lanes; j += 12 * lanes) tile<1, 12, write>(k, a, lda, step, b + j, ldb, c + j, ldc);
   for (; whole - j >= wide * lanes; j += wide * lanes) row_tiles<height, wide, write>(m, k, a, lda, step, b + j, ldb, c + j, ldc);
   for (; whole - j >= lanes; j += lanes) row_tiles<height, 1, write>(m, k, a, lda, step, b + j, ldb, c + j, ldc);
-  for (j = whole; j < n; ++j)
-    for (Index i = 0; i < m; ++i) {
-      S sum = write == Write::accumulate ? c[i * ldc + j] : S{};
-      for (Index p = 0; p < k; ++p) sum += static_cast<S>(a[i * lda + p * step]) * static_cast<S>(b[p * ldb + j]);
-      c[i * ldc + j] = sum;
-    }
+  if (whole == n) return;
+  Index i = 0;
+  for (; m - i >= 4; i += 4) end_tile<4, write>(n - whole, k, a + i * lda, lda, step, b + whole, ldb, c + i * ldc + whole, ldc);
+  for (; i < m; ++i) end_tile<1, write>(n - whole, k, a + i * lda, lda, step, b + whole, ldb, c + i * ldc + whole, ldc);
 }
 
 /// As multiply with n a multiple of the lanes, n <= panel, for A of several tiles of rows: they share parts of B copied side by
@@ -96,15 +116,20 @@ inline void dot_tile(Index k, const A* a, Index lda, const B* b, Index ldb, S* c
     for (int i = 0; i < rows; ++i) {
       typename V::Register left;
       V::load(left, a + i * lda + p);
-      for (int j = 0; j < columns; ++j) sum[i][j] += left * right[j];
+      for (int j = 0; j < columns; ++j) V::add_product(sum[i][j], left, right[j]);
+    }
+  }
+  if (whole < k) {
+    typename V::Register right[columns];
+    for (int j = 0; j < columns; ++j) V::load_part(right[j], b + j * ldb + whole, k - whole);
+    for (int i = 0; i < rows; ++i) {
+      typename V::Register left;
+      V::load_part(left, a + i * lda + whole, k - whole);
+      for (int j = 0; j < columns; ++j) V::add_product(sum[i][j], left, right[j]);
     }
   }
   for (int i = 0; i < rows; ++i)
-    for (int j = 0; j < columns; ++j) {
-      S total = V::sum(sum[i][j]);
-      for (Index q = whole; q < k; ++q) total += static_cast<S>(a[i * lda + q]) * static_cast<S>(b[j * ldb + q]);
-      c[i * ldc + j] = total;
-    }
+    for (int j = 0; j < columns; ++j) c[i * ldc + j] = V::sum(sum[i][j]);
 }
 
 template <int height, int columns, class S, class A, class B>
@@ -128,7 +153,7 @@ void invariant_matmul(const Cpu& cpu, Rows<A, In> x, Matrix<B, In, Out> w, Rows<
     const Index first = p * panel, columns = std::min(panel, whole - first);
     if (x.rows < 4) kernel::multiply<Write::overwrite>(x.rows, columns, In, x.data, In, 1, w.data + first, Out, y.data + first, Out);
     else kernel::multiply_shared<panel>(x.rows, columns, In, x.data, In, w.data + first, Out, y.data + first, Out);
-    if (whole < Out && first + panel >= Out)  // one place for all numbers of rows: another copy may round otherwise
+    if (whole < Out && first + panel >= Out)
       kernel::multiply<Write::overwrite>(x.rows, Out - whole, In, x.data, In, 1, w.data + whole, Out, y.data + whole, Out);
   });
 }
