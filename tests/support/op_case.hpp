@@ -38,7 +38,8 @@ constexpr double op_tolerance(terse::Dtype dtype) {
 /// The tensors of one run, by name.
 class Tensors {
  public:
-  /// The same numbers in every dtype: multiples of amplitude / 64 in [-amplitude, amplitude), which 16 bits hold exactly.
+  /// The same numbers in every dtype: amplitude times k / 64 / 2^e with k in [-64, 64) and e in [0, 8), which 16 bits hold exactly.
+  /// Their magnitudes differ so much that float's sums of products round, so that another order of summation shows.
   template <terse::Real T>
   T* input(const std::string& name, terse::Index count, double amplitude = 2) {
     Entry& entry = find_or_make<T>(name, count);
@@ -137,8 +138,10 @@ class Tensors {
     for (const char c : name) seed = seed * 131 + static_cast<unsigned char>(c);
     terse::RandomStream random(seed, terse::RandomUse::synthesize);
     T* const values = entry.template values<T>();
-    for (std::size_t i = 0; i < entry.bytes() / sizeof(T); ++i)
-      values[i] = static_cast<T>(static_cast<terse::Wide<T>>((static_cast<double>(random.below(128)) - 64) / 64 * amplitude));
+    for (std::size_t i = 0; i < entry.bytes() / sizeof(T); ++i) {
+      const double unit = (static_cast<double>(random.below(128)) - 64) / 64;
+      values[i] = static_cast<T>(static_cast<terse::Wide<T>>(std::ldexp(unit, -static_cast<int>(random.below(8))) * amplitude));
+    }
     entry.is_new = false;
   }
 
