@@ -22,7 +22,8 @@ int plan(const Options& options);
 // What `run` and `demo` put together.
 int train(const Options& options, const TrainingInputs& inputs);
 void evaluate(const Options& options, const Checkpoint& checkpoint, const text::Dialogues& dialogues);
-void predict(const Options& options, const Checkpoint& checkpoint, const text::Dialogues& dialogues);
+/// Returns where the submission is.
+std::filesystem::path predict(const Options& options, const Checkpoint& checkpoint, const text::Dialogues& dialogues);
 
 /// True once the user has pressed ctrl-C.
 bool interrupted();

@@ -130,7 +130,7 @@ int evaluate(const Options& options) {
   return 0;
 }
 
-void predict(const Options& options, const Checkpoint& checkpoint, const text::Dialogues& dialogues) {
+std::filesystem::path predict(const Options& options, const Checkpoint& checkpoint, const text::Dialogues& dialogues) {
   const auto path = output_file(options, "submission.csv");
   make_folder_of(path);
   const auto summaries = write_summaries(options, checkpoint, dialogues);
@@ -140,14 +140,16 @@ void predict(const Options& options, const Checkpoint& checkpoint, const text::D
   file.commit();
   const auto predictions = path.parent_path() / "predictions.jsonl";
   if (!std::filesystem::exists(predictions)) write_predictions(predictions, dialogues, summaries, false);
-  std::cout << path.string() << ": " << dialogues.rows.size() << " summaries\n";
+  return path;
 }
 
 int predict(const Options& options) {
   const Checkpoint checkpoint = open_checkpoint(options);
   auto dialogues = text::read_dialogues(options.data, {.summary = false, .unique_ids = true});
   keep_first(dialogues, options.limit);
-  predict(options, checkpoint, dialogues);
+  const auto path = predict(options, checkpoint, dialogues);
+  if (options.json) std::cout << ordered_json{{"output", path.string()}, {"samples", dialogues.rows.size()}}.dump() << "\n";
+  else std::cout << path.string() << ": " << dialogues.rows.size() << " summaries\n";
   return 0;
 }
 

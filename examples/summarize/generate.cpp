@@ -1,8 +1,6 @@
 // generate and score: texts and losses for JSON lines on stdin.
 #include <iostream>
 
-#include <nlohmann/json.hpp>
-
 #include <terse/text/utf8.hpp>
 
 #include "commands.hpp"
@@ -11,16 +9,47 @@
 
 namespace summarize {
 
-using nlohmann::ordered_json;
-
 namespace {
 
+struct Prompts {
+  std::vector<std::string> ids;
+  std::vector<std::vector<TokenId>> tokens;
+};
+
+Prompts prompt_of_command_line(const Options& options, const Checkpoint& checkpoint) {
+  auto tokens = checkpoint.tokenizer.encode(*options.prompt);
+  if (tokens.empty()) tokens.push_back(checkpoint.tokenizer.end_of_text());  // how GPT-2 begins a text
+  return {{"1"}, {std::move(tokens)}};
+}
+
+Prompts prompts_of_csv(const Options& options, const Checkpoint& checkpoint) {
+  auto dialogues = text::read_dialogues(options.data, {.summary = false});
+  keep_first(dialogues, options.limit);
+  Prompts prompts{{}, text::make_prompts(checkpoint.tokenizer, dialogues, longest_prompt(options, *checkpoint.entry))};
+  for (const auto& row : dialogues.rows) prompts.ids.push_back(row.id);
+  return prompts;
+}
+
+Prompts prompts_of_stdin(const Options& options, const Checkpoint& checkpoint) {
+  const std::size_t longest = longest_prompt(options, *checkpoint.entry);
+  Prompts prompts;
+  for_each_json_line(std::cin, [&](const JsonLine& line) {
+    if (options.limit > 0 && prompts.ids.size() == static_cast<std::size_t>(options.limit)) return;
+    prompts.ids.push_back(line.id());
+    if (line.has("prompt")) {
+      prompts.tokens.push_back(checkpoint.tokenizer.encode(line.text("prompt")));
+      if (prompts.tokens.back().size() > longest)
+        line.refuse(concat("\"prompt\" has ", prompts.tokens.back().size(), " tokens, ", longest, " fit before --max-new ", options.strategy.max_new));
+    } else {
+      prompts.tokens.push_back(text::encode_prompt(checkpoint.tokenizer, line.text("dialogue"), longest));
+    }
+  });
+  return prompts;
+}
+
 /// Prints a continuation while it is written. Bytes of a character that isn't whole yet wait for the rest.
-int stream(const Options& options, const Checkpoint& checkpoint) {
-  auto ids = checkpoint.tokenizer.encode(*options.prompt);
-  if (ids.empty()) ids.push_back(checkpoint.tokenizer.end_of_text());  // how GPT-2 begins a text
-  const std::vector<std::vector<TokenId>> prompts{std::move(ids)};
-  auto job = generate_job(options, checkpoint, prompts);
+int stream(const Options& options, const Checkpoint& checkpoint, const Prompts& prompt) {
+  auto job = generate_job(options, checkpoint, prompt.tokens);
   std::string pending;
   job.observer.token = [&](std::size_t, TokenId id) {
     if (id < checkpoint.tokenizer.vocabulary()) pending += checkpoint.tokenizer.decode(std::span(&id, 1));
@@ -38,29 +67,18 @@ int stream(const Options& options, const Checkpoint& checkpoint) {
 
 int generate(const Options& options) {
   const Checkpoint checkpoint = open_checkpoint(options);
-  if (options.prompt) return stream(options, checkpoint);
-  const std::size_t longest = longest_prompt(options, *checkpoint.entry);
-  std::vector<std::string> ids;
-  std::vector<std::vector<TokenId>> prompts;
-  for_each_json_line(std::cin, [&](const JsonLine& line) {
-    ids.push_back(line.id());
-    if (line.has("prompt")) {
-      prompts.push_back(checkpoint.tokenizer.encode(line.text("prompt")));
-      if (prompts.back().size() > longest)
-        line.refuse(concat("\"prompt\" has ", prompts.back().size(), " tokens, ", longest, " fit before --max-new ", options.strategy.max_new));
-    } else {
-      prompts.push_back(text::encode_prompt(checkpoint.tokenizer, line.text("dialogue"), longest));
-    }
-  });
-  auto job = generate_job(options, checkpoint, prompts);
+  const auto prompts = options.prompt ? prompt_of_command_line(options, checkpoint)
+                       : options.data.empty() ? prompts_of_stdin(options, checkpoint) : prompts_of_csv(options, checkpoint);
+  if (options.prompt && !options.json && options.output.empty()) return stream(options, checkpoint, prompts);
+  JsonLines answers(options.output);
+  auto job = generate_job(options, checkpoint, prompts.tokens);
   job.observer.token = [](std::size_t, TokenId) { return !interrupted(); };
   const auto texts = checkpoint.entry->make()->generate(job);
   if (interrupted()) return static_cast<int>(Failure::interrupted);
-  for (std::size_t i = 0; i < texts.size(); ++i) {
-    const ordered_json line{{"id", ids[i]}, {"text", checkpoint.text(texts[i].text_ids())}, {"tokens", texts[i].ids},
-                            {"logprob", texts[i].logprob}, {"stop", name_of(texts[i].stop)}};
-    std::cout << line.dump(-1, ' ', false, ordered_json::error_handler_t::replace) << "\n";
-  }
+  for (std::size_t i = 0; i < texts.size(); ++i)
+    answers.write({{"id", prompts.ids[i]}, {"text", checkpoint.text(texts[i].text_ids())}, {"tokens", texts[i].ids},
+                   {"logprob", texts[i].logprob}, {"stop", name_of(texts[i].stop)}});
+  answers.commit();
   return 0;
 }
 
@@ -78,16 +96,17 @@ int score(const Options& options) {
   keep_first(dialogues, options.limit);
   const auto made = text::make_samples(checkpoint.tokenizer, dialogues, static_cast<std::size_t>(checkpoint.entry->sizes.context));
   if (made.skipped() > 0) std::cerr << "terse-summarize: warning: " << made.warning(dialogues.file) << "\n";
+  JsonLines answers(options.output);
   const auto losses = checkpoint.entry->make()->score({.weights = checkpoint.weights(), .samples = made.samples, .threads = options.threads_per_rank() * options.ranks});
   double sum = 0;
   std::int64_t targets = 0;
   for (std::size_t i = 0; i < losses.size(); ++i) {
     const auto& row = dialogues.rows[static_cast<std::size_t>(made.samples[i].row)];
-    std::cout << ordered_json{{"id", row.id}, {"loss", losses[i].loss}, {"targets", losses[i].targets}}.dump() << "\n";
+    answers.write({{"id", row.id}, {"loss", losses[i].loss}, {"targets", losses[i].targets}});
     sum += losses[i].loss, targets += losses[i].targets;
   }
-  if (!losses.empty())
-    std::cout << ordered_json{{"mean_loss", sum / static_cast<double>(losses.size())}, {"samples", losses.size()}, {"targets", targets}}.dump() << "\n";
+  if (!losses.empty()) answers.write({{"mean_loss", sum / static_cast<double>(losses.size())}, {"samples", losses.size()}, {"targets", targets}});
+  answers.commit();
   return 0;
 }
 

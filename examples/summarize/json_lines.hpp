@@ -1,12 +1,15 @@
 #pragma once
-// JSON objects on stdin, one a line; every mistake is named by its line.
-#include <istream>
+// JSON objects, one a line: from stdin, where every mistake is named by its line; to stdout or a file.
+#include <filesystem>
+#include <iostream>
+#include <optional>
 #include <string>
 #include <string_view>
 
 #include <nlohmann/json.hpp>
 
 #include <terse/core/error.hpp>
+#include <terse/io/file.hpp>
 
 namespace summarize {
 
@@ -39,6 +42,25 @@ void for_each_json_line(std::istream& in, Body&& body) {
     body(static_cast<const JsonLine&>(line));
   }
 }
+
+/// Where answers go: a file that appears whole or not at all, or stdout where no file is named.
+class JsonLines {
+ public:
+  explicit JsonLines(const std::filesystem::path& file) {
+    if (!file.empty()) file_.emplace(file);
+  }
+  void write(const nlohmann::ordered_json& object) {
+    const auto line = object.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
+    if (file_) file_->write(line);
+    else std::cout << line;
+  }
+  void commit() {
+    if (file_) file_->commit();
+  }
+
+ private:
+  std::optional<terse::io::AtomicFile> file_;
+};
 
 /// How many bytes of `text`, from its start, are whole UTF-8 characters: up to three at the end may be the start of another.
 inline std::size_t whole_characters(std::string_view text) {

@@ -91,6 +91,12 @@ void add_decoding(CLI::App& command, Options& o) {
   command.add_option("--decode-batch", o.decode_batch, "texts written at a time; doesn't change them")->check(CLI::Range(1L, 65536L))->capture_default_str();
 }
 
+void add_answers(CLI::App& command, Options& o, const std::string& output, const std::string& json) {
+  command.add_option("--limit", o.limit, "only the first rows; 0: all")->check(CLI::NonNegativeNumber)->capture_default_str();
+  command.add_option("--output", o.output, output);
+  command.add_flag("--json", o.json, json);
+}
+
 void add_checkpoint(CLI::App& command, Options& o) {
   command.add_option("--checkpoint", o.checkpoint, "folder of a trained model; default: best/ of --out, else checkpoint/");
   command.add_option("--out", o.out, "folder of the run")->capture_default_str();
@@ -111,7 +117,7 @@ void add_training_command(CLI::App& app, Options& o, const std::string& name, co
   command.add_option("--out", o.out, "folder for all results")->capture_default_str();
   if (name != "run") return;
   command.add_option("--test", o.test, "CSV with the columns id, dialogue to write submission.csv for; default: the validation rows");
-  command.add_option("--limit", o.limit, "evaluate and predict only the first rows; 0: all")->check(CLI::NonNegativeNumber)->capture_default_str();
+  add_answers(command, o, "submission.csv to write; default: into --out", "print evaluation.json on stdout");
   add_decoding(command, o);
 }
 
@@ -132,18 +138,17 @@ void define_commands(CLI::App& app, Options& o) {
     CLI::App& command = evaluates ? add_command(app, "evaluate", "ROUGE of a checkpoint on a CSV, beside a lead-1 baseline")
                                   : add_command(app, "predict", "writes submission.csv (id,summary) for a CSV of dialogues");
     command.add_option("--data", o.data, evaluates ? "CSV with the columns id, dialogue, summary" : "CSV with the columns id, dialogue")->required();
-    command.add_option("--output", o.output, "file to write; default: into --out");
-    command.add_option("--limit", o.limit, "only the first rows; 0: all")->check(CLI::NonNegativeNumber)->capture_default_str();
+    add_answers(command, o, "file to write; default: into --out", evaluates ? "print evaluation.json on stdout" : "say as JSON what was written");
     add_checkpoint(command, o), add_decoding(command, o), add_machine(command, o), add_seed(command, o);
-    if (evaluates) command.add_flag("--json", o.json, "print evaluation.json on stdout");
   }
 
-  CLI::App& generate = add_command(app, "generate", "continues prompts: JSON lines {\"id\",\"prompt\"} or {\"id\",\"dialogue\"} on stdin, or --prompt");
+  CLI::App& generate = add_command(app, "generate", "continues prompts: JSON lines {\"id\",\"prompt\"} or {\"id\",\"dialogue\"} on stdin, or --data, or --prompt");
   generate.add_option("--prompt", o.prompt, "continue this text, and print as it is written");
+  generate.add_option("--data", o.data, "CSV with the columns id, dialogue");
   CLI::App& score = add_command(app, "score", "loss of given summaries: JSON lines {\"id\",\"dialogue\",\"summary\"} on stdin, or --data");
   score.add_option("--data", o.data, "CSV with the columns id, dialogue, summary");
-  score.add_option("--limit", o.limit, "only the first rows; 0: all")->check(CLI::NonNegativeNumber)->capture_default_str();
   for (CLI::App* command : {&generate, &score}) {
+    add_answers(*command, o, "file for the JSON lines; default: stdout", "JSON lines, even for --prompt");
     add_checkpoint(*command, o), add_machine(*command, o), add_seed(*command, o);
     add_decoding(*command, o);
   }

@@ -109,8 +109,11 @@ int run(const Options& options) {
   auto validation = inputs.validation_rows;
   if (options.test.empty()) test = validation;
   keep_first(validation, options.limit), keep_first(test, options.limit);
-  if (!validation.rows.empty()) evaluate(options, checkpoint, validation);
-  predict(options, checkpoint, test);
+  auto evaluation = options;
+  evaluation.output.clear();  // --output names the submission
+  if (!validation.rows.empty()) evaluate(evaluation, checkpoint, validation);
+  const auto submission = predict(options, checkpoint, test);
+  if (!options.json) std::cout << submission.string() << ": " << test.rows.size() << " summaries\n";
   return 0;
 }
 
