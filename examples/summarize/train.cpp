@@ -40,14 +40,19 @@ void print_header(const Options& options, const TrainingInputs& inputs, const Mo
             << "effective batch size: " << schedule.samples_per_step() << "\n";
 }
 
+/// The strategy in transformers' words; of greedy decoding it wants no temperature.
+nlohmann::json generation_defaults(const decode::Strategy& strategy) {
+  const auto as_typed = [](float value) { return std::stod(concat(value)); };  // 0.7, not 0.699999988079071
+  if (strategy.greedy) return {{"do_sample", false}, {"max_new_tokens", strategy.max_new}};
+  return {{"do_sample", true}, {"temperature", as_typed(strategy.temperature)}, {"top_k", strategy.top_k}, {"top_p", as_typed(strategy.top_p)}, {"max_new_tokens", strategy.max_new}};
+}
+
 /// A folder that transformers' from_pretrained reads; replaces the one before in one step.
 void write_checkpoint(const std::filesystem::path& folder, const Options& options, const TrainingInputs& inputs, const ModelEntry& entry,
                       const TrainJob::WriteWeights& write_weights) {
   io::AtomicFolder checkpoint(folder);
   write_weights(checkpoint.path() / "model.safetensors");
-  const auto& s = options.strategy;
-  io::write_config(checkpoint.path(), entry.sizes, inputs.tokenizer.end_of_text(), options.dropout,
-                   {{"do_sample", !s.greedy}, {"temperature", s.temperature}, {"top_k", s.top_k}, {"top_p", s.top_p}, {"max_new_tokens", s.max_new}});
+  io::write_config(checkpoint.path(), entry.sizes, inputs.tokenizer.end_of_text(), options.dropout, generation_defaults(options.strategy));
   inputs.tokenizer.save(checkpoint.path());
   checkpoint.commit();
 }
@@ -76,11 +81,11 @@ class Reporter final : public train::TrainObserver {
 int train(const Options& options, const TrainingInputs& inputs) {
   const ModelEntry& entry = find_model(options, true);
   make_out_folder(options.out);
-  print_header(options, inputs, entry);
   const auto model = entry.make();
   bool has_best = false;
   TrainJob job{.data = inputs.data(options.evaluate_samples), .options = options.train_options(), .threads = options.threads_per_rank(),
-               .weights = initial_weights(options, entry), .keep = {}, .on_plan = print_plan};
+               .weights = initial_weights(options, entry), .keep = {}, .on_plan = {}};
+  job.on_plan = [&](const train::MemoryPlan& plan, Index tokens) { print_plan(plan, tokens), print_header(options, inputs, entry); };
   job.keep = [&](bool is_best, const TrainJob::WriteWeights& write) {
     write_checkpoint(options.out / (is_best ? "best" : "checkpoint"), options, inputs, entry, write);
     has_best = has_best || is_best;
