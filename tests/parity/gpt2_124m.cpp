@@ -1,5 +1,6 @@
 // Logits of the 124M shape, against transformers: TERSE_TEST_GPT2 names the folder that
 // `tests/goldens/gpt.py --gpt2-124m FOLDER --tokenizer examples/summarize/gpt2` has written.
+#include <terse/io/checkpoint.hpp>
 #include <terse/train/plan.hpp>
 
 #include "support/gpt_judge.hpp"
