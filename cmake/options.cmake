@@ -30,3 +30,7 @@ target_compile_options(terse_warnings INTERFACE -Wall -Wextra -Wpedantic -Wconve
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_GREATER_EQUAL 12 AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
   target_compile_options(terse_warnings INTERFACE -Wno-restrict)
 endif()
+# clang says where a loop in double, which calls libm's exp, isn't vectorized: true of gradient checks, and no mistake.
+if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
+  target_compile_options(terse_warnings INTERFACE -Wno-pass-failed)
+endif()
