@@ -46,6 +46,10 @@ int main_of(int argc, char** argv) {
     std::cout << short_help;
     return 0;
   }
+  const std::string first = argv[1];
+  const auto is_first = [&first](const CLI::App* command) { return command->get_name() == first; };
+  if (!first.starts_with('-') && app.get_subcommands(is_first).empty())  // CLI11 would only say that a command is missing
+    fail(Failure::usage, "no command \"", first, "\"; try terse-summarize --help");
   try {
     app.parse(argc, argv);
   } catch (const CLI::CallForHelp&) {

@@ -59,13 +59,13 @@ inline ModelSizes read_config(const std::filesystem::path& path) {
       fail(Failure::bad_input, path.string(), ": \"", key, "\" is missing: not the configuration of a GPT-2");
     return config[key].get<int>();
   };
-  const ModelSizes sizes{number("vocab_size"), number("n_positions"), number("n_layer"), number("n_head"), number("n_embd"),
-                         config.contains("activation_function") && config["activation_function"] == "gelu"};
   const auto require = [&](const char* key, std::initializer_list<nlohmann::json> known) {
-    if (config.contains(key) && std::ranges::find(known, config[key]) == known.end())
+    if (config.is_object() && config.contains(key) && std::ranges::find(known, config[key]) == known.end())
       fail(Failure::bad_input, path.string(), ": \"", key, "\" is ", config[key].dump(-1, ' ', true).substr(0, 100), ", ", known.begin()->dump(), " expected: not a GPT-2 as it is computed here");
   };
   require("model_type", {"gpt2"});
+  const ModelSizes sizes{number("vocab_size"), number("n_positions"), number("n_layer"), number("n_head"), number("n_embd"),
+                         config.contains("activation_function") && config["activation_function"] == "gelu"};
   require("activation_function", {"gelu_new", "gelu_pytorch_tanh", "gelu"});
   require("layer_norm_epsilon", {1e-5});
   require("n_inner", {nullptr, 4 * std::int64_t{sizes.width}});
