@@ -23,7 +23,8 @@ int plan(const Options& options);
 int train(const Options& options, const TrainingInputs& inputs);
 void evaluate(const Options& options, const Checkpoint& checkpoint, const text::Dialogues& dialogues);
 /// Returns where the submission is.
-std::filesystem::path predict(const Options& options, const Checkpoint& checkpoint, const text::Dialogues& dialogues);
+/// Returns the submission's path. `writes_predictions`: predictions.jsonl too, which an evaluation before has written with references.
+std::filesystem::path predict(const Options& options, const Checkpoint& checkpoint, const text::Dialogues& dialogues, bool writes_predictions);
 
 /// True once the user has pressed ctrl-C.
 bool interrupted();

@@ -130,7 +130,7 @@ int evaluate(const Options& options) {
   return 0;
 }
 
-std::filesystem::path predict(const Options& options, const Checkpoint& checkpoint, const text::Dialogues& dialogues) {
+std::filesystem::path predict(const Options& options, const Checkpoint& checkpoint, const text::Dialogues& dialogues, bool writes_predictions) {
   const auto path = output_file(options, "submission.csv");
   make_folder_of(path);
   const auto summaries = write_summaries(options, checkpoint, dialogues);
@@ -138,8 +138,7 @@ std::filesystem::path predict(const Options& options, const Checkpoint& checkpoi
   file.write(text::csv_line({"id", "summary"}));
   for (std::size_t i = 0; i < dialogues.rows.size(); ++i) file.write(text::csv_line({dialogues.rows[i].id, summaries.texts[i]}));
   file.commit();
-  const auto predictions = path.parent_path() / "predictions.jsonl";
-  if (!std::filesystem::exists(predictions)) write_predictions(predictions, dialogues, summaries, false);
+  if (writes_predictions) write_predictions(path.parent_path() / "predictions.jsonl", dialogues, summaries, false);
   return path;
 }
 
@@ -147,7 +146,7 @@ int predict(const Options& options) {
   const Checkpoint checkpoint = open_checkpoint(options);
   auto dialogues = text::read_dialogues(options.data, {.summary = false, .unique_ids = true});
   keep_first(dialogues, options.limit);
-  const auto path = predict(options, checkpoint, dialogues);
+  const auto path = predict(options, checkpoint, dialogues, true);
   if (options.json) std::cout << ordered_json{{"output", path.string()}, {"samples", dialogues.rows.size()}}.dump() << "\n";
   else std::cout << path.string() << ": " << dialogues.rows.size() << " summaries\n";
   return 0;

@@ -80,7 +80,8 @@ TrainingInputs read_training(const Options& options) {
     inputs.validation_rows = text::read_dialogues(options.validation);
     inputs.validation = samples_of(inputs.tokenizer, inputs.validation_rows, entry);
     inputs.split = text::split(inputs.training.samples.size(), 0, options.seed, options.shuffle);
-    inputs.split.validation = text::split(inputs.validation.samples.size(), 0, options.seed, options.shuffle).training;
+    inputs.split.validation = text::split(inputs.validation.samples.size(), 0, options.seed, false).training;
+    if (options.shuffle) text::permute(inputs.split.validation, inputs.validation.samples.size(), RandomStream(options.seed, RandomUse::split));
     return inputs;
   }
   inputs.split = text::split(inputs.training.samples.size(), options.validation_split, options.seed, options.shuffle);

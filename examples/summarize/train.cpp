@@ -79,6 +79,7 @@ class Reporter final : public train::TrainObserver {
 }  // namespace
 
 int train(const Options& options, const TrainingInputs& inputs) {
+  if (interrupted()) fail(Failure::interrupted, "interrupted before the first step; nothing was written");
   const ModelEntry& entry = find_model(options, true);
   make_out_folder(options.out);
   const auto model = entry.make();
@@ -116,8 +117,9 @@ int run(const Options& options) {
   keep_first(validation, options.limit), keep_first(test, options.limit);
   auto evaluation = options;
   evaluation.output.clear();  // --output names the submission
-  if (!validation.rows.empty()) evaluate(evaluation, checkpoint, validation);
-  const auto submission = predict(options, checkpoint, test);
+  if (validation.rows.empty()) std::cerr << "terse-summarize: warning: no row is left to validate with, so nothing was evaluated; raise --validation-split or name a --validation file\n";
+  else evaluate(evaluation, checkpoint, validation);
+  const auto submission = predict(options, checkpoint, test, validation.rows.empty());
   if (!options.json) std::cout << submission.string() << ": " << test.rows.size() << " summaries\n";
   return 0;
 }

@@ -17,13 +17,16 @@
 
 namespace terse::inline TERSE_ISA {
 
-/// A block of memory on the CPU, freed when it dies. Pages are huge where the system allows.
+/// Huge pages are faster to go through; of small ones the system provides only those that are touched, as in a cache that texts don't fill.
+enum class Pages { huge, small };
+
+/// A block of memory on the CPU, freed when it dies.
 class CpuMemory {
  public:
   CpuMemory() = default;
-  explicit CpuMemory(std::size_t bytes) : bytes_(bytes) {
+  explicit CpuMemory(std::size_t bytes, Pages pages = Pages::huge) : bytes_(bytes) {
     constexpr std::size_t huge_page = std::size_t{2} << 20;
-    const std::size_t alignment = bytes >= huge_page ? huge_page : alignment_bytes;
+    const std::size_t alignment = pages == Pages::huge && bytes >= huge_page ? huge_page : alignment_bytes;
     void* memory = std::aligned_alloc(alignment, round_up(bytes == 0 ? std::size_t{1} : bytes, alignment));
     if (memory == nullptr) fail(Failure::device, "cpu out of memory: ", bytes, " bytes needed; try a smaller --batch");
     if (alignment == huge_page) madvise(memory, round_up(bytes, alignment), MADV_HUGEPAGE);
@@ -52,7 +55,7 @@ class Cpu {
   Cpu& operator=(const Cpu&) = delete;
 
   int threads() const { return threads_; }
-  Memory allocate(std::size_t bytes) { return Memory(bytes); }
+  Memory allocate(std::size_t bytes, Pages pages = Pages::huge) { return Memory(bytes, pages); }
 
   /// Sets aside `bytes` for matmuls whose inputs must be converted; called before the loop, with the plan's number.
   void reserve_workspace(std::size_t bytes) {

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <span>
+#include <type_traits>
 
 #include <terse/core/arena.hpp>
 #include <terse/core/packed_batch.hpp>
@@ -35,6 +36,15 @@ struct GptParameters {
   }
 };
 
+/// A GPT of the sizes in `Config` (models/config.hpp), in the dtypes of a precision policy, on a device.
+///
+/// Owns its parameters (flat, zero at first: nn::initialize or io::read_weights fill them). What a step needs besides, `Saved` and `Scratch`,
+/// the caller carves once for its largest batch (core/arena.hpp).
+///
+///   forward   ids -> the last norm's output, for all rows
+///   loss      target rows -> cross-entropy
+///   backward  loss and its gradient, added to `Gradients`
+///   infer     rows against a cache -> logits, batch-invariant
 template <class ConfigType, Precision P, class DeviceType>
 class Gpt {
  public:
@@ -146,7 +156,7 @@ class Gpt {
    public:
     static constexpr std::size_t bytes(Index slots) { return static_cast<std::size_t>(2 * Config::layers * slots * BlockLayer::Cache::slot_values) * sizeof(Act); }
 
-    Cache(Device& device, Index slots) : memory_(device.allocate(bytes(slots))), slots_(slots) {}
+    Cache(Device& device, Index slots) : memory_(device.allocate(bytes(slots), Pages::small)), slots_(slots) {}
     Index slots() const { return slots_; }
     typename BlockLayer::Cache layer(int l) const {
       Act* const keys = reinterpret_cast<Act*>(memory_.data()) + 2 * l * slots_ * BlockLayer::Cache::slot_values;
