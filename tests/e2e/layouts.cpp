@@ -19,12 +19,14 @@ TEST_CASE("texts don't depend on decode batch, ranks and threads") {
   write_dialogues(data, 12, terse::text::SyntheticPart::test);
   const std::string expected = submission(job, data, {"--decode-batch", "32", "--ranks", "1", "--threads", "1"});
   CHECK(lines_of(expected).size() >= 13);
-  for (const char* batch : {"1", "3", "7", "32"})
-    for (const char* ranks : {"1", "2"})
-      for (const char* threads : {"1", "2"}) {
-        CAPTURE(batch, ranks, threads);
-        CHECK(submission(job, data, {"--decode-batch", batch, "--ranks", ranks, "--threads", threads}) == expected);
-      }
+  for (const char* ranks : {"1", "2"}) {
+    for (const char* batch : {"1", "3", "7", "32"}) {
+      CAPTURE(batch, ranks);
+      CHECK(submission(job, data, {"--decode-batch", batch, "--ranks", ranks, "--threads", "1"}) == expected);
+    }
+    CAPTURE(ranks);
+    CHECK(submission(job, data, {"--decode-batch", "7", "--ranks", ranks, "--threads", "2"}) == expected);
+  }
   CHECK(submission(job, data, {"--seed", "43", "--threads", "1"}) != expected);
 }
 
