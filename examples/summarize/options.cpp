@@ -158,7 +158,7 @@ void define_commands(CLI::App& app, Options& o) {
   tokenize.add_flag("--decode", o.decode, "the other way: JSON arrays to text");
 
   CLI::App& rouge = add_command(app, "rouge", "JSON lines {\"reference\",\"prediction\"} on stdin to F1 scores, a line each");
-  rouge.add_flag("--mean", o.mean, "print the mean and its 95% interval instead");
+  rouge.add_flag("--mean", o.mean, "print the mean and its 95% interval too, as the last line");
   add_seed(rouge, o);
 
   CLI::App& plan = add_command(app, "plan", "memory, batch arithmetic and expected time of a training; needs no data");

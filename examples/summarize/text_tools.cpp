@@ -39,7 +39,7 @@ int rouge(const Options& options) {
   for_each_json_line(std::cin, [&](const JsonLine& line) {
     const auto scores = score(line.text("reference"), line.text("prediction"));
     if (options.mean) all.push_back(scores);
-    else std::cout << ordered_json{{"rouge1", scores.rouge1.f1}, {"rouge2", scores.rouge2.f1}, {"rougeL", scores.rougeL.f1}, {"rougeLsum", scores.rougeLsum.f1}}.dump() << "\n";
+    std::cout << ordered_json{{"rouge1", scores.rouge1.f1}, {"rouge2", scores.rouge2.f1}, {"rougeL", scores.rougeL.f1}, {"rougeLsum", scores.rougeLsum.f1}}.dump() << "\n";
   });
   if (!options.mean) return 0;
   if (all.empty()) fail(Failure::bad_input, "stdin: no pairs; each line is {\"reference\": ..., \"prediction\": ...}");

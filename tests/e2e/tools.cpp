@@ -12,7 +12,7 @@ TEST_CASE("tokenize and its inverse") {
   CHECK(succeed(tokenize + Arguments{"--decode"}, ids.out).out == text);
 }
 
-TEST_CASE("rouge prints a line a pair, or the mean") {
+TEST_CASE("rouge prints a line a pair, and the mean as the last where asked") {
   const std::string pairs = R"({"reference":"the cat sat on the mat","prediction":"the cat sat"})"
                             "\n"
                             R"({"reference":"a dog","prediction":"a dog"})"
@@ -27,7 +27,9 @@ TEST_CASE("rouge prints a line a pair, or the mean") {
   CHECK(scores[1]["rougeLsum"] == 1.0);
   CHECK(scores[2]["rouge1"] == 0.0);
 
-  const auto mean = json::parse(succeed({"rouge", "--mean"}, pairs).out);
+  const auto all = json_lines_of(succeed({"rouge", "--mean"}, pairs).out);
+  REQUIRE(all.size() == 4);
+  const auto& mean = all.back();
   for (const char* kind : {"rouge1", "rouge2", "rougeL", "rougeLsum"}) {
     double sum = 0;
     for (const auto& score : scores) sum += score[kind].get<double>();
