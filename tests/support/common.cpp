@@ -1,0 +1,1 @@
+// Only carries the header that the tests share precompiled.
