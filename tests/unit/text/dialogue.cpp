@@ -23,7 +23,7 @@ struct Bytes {
   TokenId end_of_text() const { return 256; }
 };
 
-std::string decode(const std::vector<TokenId>& ids) {
+std::string decoded(const std::vector<TokenId>& ids) {
   std::string text;
   for (const TokenId id : ids) text += id == 256 ? "<end>" : std::string(1, static_cast<char>(id));
   return text;
@@ -44,7 +44,7 @@ TEST_CASE("a sample is markers, dialogue, summary and the end of text, nothing t
   const auto made = text::make_samples(Bytes{}, dialogues({{" hi\r\nthere ", "They greet. "}}), 1024);
   REQUIRE(made.samples.size() == 1);
   const auto& sample = made.samples[0];
-  CHECK(decode(sample.ids) == "\n\n### DIALOGUE:\n\n hi\r\nthere \n\n### SUMMARY:\n\nThey greet. <end>");
+  CHECK(decoded(sample.ids) == "\n\n### DIALOGUE:\n\n hi\r\nthere \n\n### SUMMARY:\n\nThey greet. <end>");
   CHECK(sample.prompt == std::string("\n\n### DIALOGUE:\n\n hi\r\nthere \n\n### SUMMARY:\n\n").size());
   CHECK(sample.tokens() == sample.ids.size() - 1);
   CHECK(sample.targets() == std::string("They greet. ").size() + 1);
@@ -60,7 +60,7 @@ TEST_CASE("a long dialogue loses its end; a sample that just fits stays whole") 
   CHECK(made.cut == 1);
   CHECK(made.samples[0].ids == made.samples[1].ids);
   CHECK(made.samples[1].ids.size() == context);
-  CHECK(decode(made.samples[1].ids).ends_with("d\n\n### SUMMARY:\n\n" + summary + "<end>"));
+  CHECK(decoded(made.samples[1].ids).ends_with("d\n\n### SUMMARY:\n\n" + summary + "<end>"));
 }
 
 TEST_CASE("empty rows and long summaries are skipped, counted and told once") {
@@ -85,10 +85,10 @@ TEST_CASE("prompts are those trained on, and none is dropped") {
   const auto rows = dialogues({{"first", ""}, {"", ""}, {std::string(500, 'd'), ""}});
   const auto prompts = text::make_prompts(Bytes{}, rows, 80);
   REQUIRE(prompts.size() == 3);
-  CHECK(decode(prompts[0]) == "\n\n### DIALOGUE:\n\nfirst\n\n### SUMMARY:\n\n");
+  CHECK(decoded(prompts[0]) == "\n\n### DIALOGUE:\n\nfirst\n\n### SUMMARY:\n\n");
   CHECK(prompts[1].empty());
   CHECK(prompts[2].size() == 80);
-  CHECK(decode(prompts[2]).ends_with("d\n\n### SUMMARY:\n\n"));
+  CHECK(decoded(prompts[2]).ends_with("d\n\n### SUMMARY:\n\n"));
 }
 
 TEST_CASE("rows are read by column name; others are ignored") {
