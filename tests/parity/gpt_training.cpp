@@ -51,7 +51,7 @@ struct Trace {
 
 // The run of goldens/README.md on real ranks. What rank 0 saw; its parameters stay in `model`.
 template <class Config>
-Trace train(const std::string& name, text::Normalisation normalisation, const std::string& parameters) {
+Trace trained(const std::string& name, text::Normalisation normalisation, const std::string& parameters) {
   const auto& settings = goldens()["training"];
   const auto golden_samples = samples(settings["samples"][name]);
   std::vector<std::uint32_t> numbers(golden_samples.size());
@@ -105,7 +105,7 @@ TEST_CASE("20 optimizer steps on 2 ranks x 2 micro-batches equal PyTorch's") {
     const auto normalisation = mean == "token" ? text::Normalisation::token : text::Normalisation::micro_batch;
     const std::string parameters = run["parameters"].is_null() ? "" : run["parameters"].get<std::string>();
     CAPTURE(name, mean);
-    const Trace trace = name == "A" ? train<A>(name, normalisation, parameters) : train<B>(name, normalisation, parameters);
+    const Trace trace = name == "A" ? trained<A>(name, normalisation, parameters) : trained<B>(name, normalisation, parameters);
     const auto losses = run["loss"].get<std::vector<double>>(), norms = run["grad_norm"].get<std::vector<double>>();
     REQUIRE(trace.loss.size() == losses.size());
     double worst = 0;
