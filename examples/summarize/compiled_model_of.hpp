@@ -11,7 +11,7 @@ namespace summarize {
 template <class Config, Precision P>
 class CompiledModelOf final : public CompiledModel {
   using Model = models::Gpt<Config, P, Cpu>;
-  static constexpr bool converts_always = !std::is_same_v<typename Model::Parameter, bfloat16>;
+  static constexpr bool converts_always = !std::is_same_v<typename Model::Parameter, terse::bfloat16>;  // OpenBLAS has a global name like it
 
  public:
   train::MemoryPlan plan(Index token_capacity, int threads) const override {
