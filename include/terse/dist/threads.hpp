@@ -26,13 +26,15 @@ class ThreadGroup {
 
   void wait() {
     std::unique_lock lock(mutex_);
+    const unsigned long phase = phase_;
     if (failed_rank_ < 0 && ++waiting_ == size_) {
       waiting_ = 0, ++phase_;
       all_here_.notify_all();
-    } else {
-      all_here_.wait(lock, [this, phase = phase_] { return phase_ != phase || failed_rank_ >= 0; });
+      return;
     }
-    if (failed_rank_ >= 0) fail(Failure::rank, "rank ", failed_rank_, " failed");
+    all_here_.wait(lock, [&] { return phase_ != phase || failed_rank_ >= 0; });
+    // Where all had come, the call is done: a rank that failed since then is the next call's affair.
+    if (phase_ == phase) fail(Failure::rank, "rank ", failed_rank_, " failed");
   }
 
   /// Lets everyone who waits, now or later, throw Failure::rank.

@@ -65,3 +65,18 @@ TEST_CASE("a rank that fails ends the others, and its own failure is the one thr
 TEST_CASE("no rank is no job") {
   CHECK_THROWS_AS(dist::launch(0, [](dist::Communicator&) {}), Error);
 }
+
+TEST_CASE("a call that all ranks have come to is done, even if one fails right after it") {
+  constexpr int rounds = 300;
+  std::atomic<int> done = 0;
+  for (int round = 0; round < rounds; ++round) {
+    CHECK_THROWS_AS(dist::launch(2,
+                                 [&](dist::Communicator& communicator) {
+                                   communicator.all_gather("all here");
+                                   if (communicator.rank() == 1) fail(Failure::bad_input, "rank 1 has had enough");
+                                   ++done;
+                                 }),
+                    Error);
+  }
+  CHECK(done == rounds);
+}
