@@ -67,7 +67,9 @@ struct ModelEntry {
   std::unique_ptr<CompiledModel> (*make)();
 };
 
-/// What this program was built with (CMake: TERSE_MODELS, TERSE_PRECISIONS).
+/// What this program was built with (terse_add_summarizer.cmake).
 const std::vector<ModelEntry>& compiled_models();
+/// Which of them --model means where it isn't given: gpt2, or the model the program was made for.
+const char* default_model();
 
 }  // namespace summarize

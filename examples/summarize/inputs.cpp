@@ -4,6 +4,7 @@
 #include <iostream>
 #include <iterator>
 
+#include <terse/models/config.hpp>
 #include <terse/text/bpe_trainer.hpp>
 #include <terse/text/utf8.hpp>
 
@@ -18,7 +19,7 @@ text::Bpe resolve_tokenizer(const Options& options, const ModelEntry& entry, con
     const auto folder = std::filesystem::is_directory(init) ? init : init.parent_path();
     if (std::filesystem::exists(folder / "vocab.json")) return text::Bpe::load(folder);
   }
-  if (entry.model == "demo") {
+  if (entry.sizes.vocabulary != models::GptConfig{}.vocabulary) {  // not GPT-2's: one of its own
     std::vector<std::string> texts;
     for (const auto& row : dialogues.rows) texts.push_back(row.text), texts.push_back(row.summary);
     return text::train_bpe(texts, {.vocabulary = entry.sizes.vocabulary});

@@ -1,13 +1,13 @@
 #include "options.hpp"
 
-#include <omp.h>
-
 #include <algorithm>
 #include <cstdlib>
 #include <set>
 #include <thread>
 
 #include <CLI/CLI.hpp>
+
+#include <terse/device/openmp.hpp>
 
 #include "compiled_model.hpp"
 
@@ -25,7 +25,7 @@ train::TrainOptions Options::train_options() const {
 
 int Options::threads_of_each(int rank_count) const {
   if (threads > 0) return threads;
-  if (std::getenv("OMP_NUM_THREADS") != nullptr) return omp_get_max_threads();
+  if (std::getenv("OMP_NUM_THREADS") != nullptr) return openmp::max_threads();
   return std::max(1, static_cast<int>(std::thread::hardware_concurrency()) / rank_count);
 }
 
@@ -112,7 +112,7 @@ void add_training_command(CLI::App& app, Options& o, const std::string& name, co
   CLI::App& command = add_command(app, name, what);
   command.add_option("--data", o.data, "CSV with the columns id, dialogue, summary")->required();
   add_model(command, o);
-  add_tokenizer(command, o, "default: the --init folder; the demo model trains its own on the data");
+  add_tokenizer(command, o, "default: the --init folder; a model whose vocabulary isn't GPT-2's trains its own on the data");
   add_training(command, o), add_machine(command, o), add_seed(command, o);
   command.add_option("--out", o.out, "folder for all results")->capture_default_str();
   if (name != "run") return;
@@ -124,6 +124,7 @@ void add_training_command(CLI::App& app, Options& o, const std::string& name, co
 }  // namespace
 
 void define_commands(CLI::App& app, Options& o) {
+  o.model = default_model();
   CLI::App& demo = add_command(app, "demo", "the whole job on synthetic dialogues, in minutes: trains, evaluates, predicts");
   demo.add_option("--out", o.out, "folder for all results")->capture_default_str();
   demo.add_option("--steps", o.demo_steps, "optimizer steps")->check(CLI::Range(1L, 1L << 40))->capture_default_str();

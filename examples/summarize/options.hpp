@@ -20,8 +20,8 @@ struct Options {
   // data and model
   std::filesystem::path data, validation, test, tokenizer, checkpoint, output, out = "out-summarization";
   double validation_split = 0.05;
-  std::string model = "gpt2", precision = "auto", device = "auto", init = "scratch";
-  bool model_given = false;
+  std::string model, precision = "auto", device = "auto", init = "scratch";
+  bool model_given = false;  ///< else `model` is default_model()
 
   // how to run
   int ranks = 2, threads = 0;

@@ -1,12 +1,11 @@
 #pragma once
 /// The library that multiplies large matrices on the CPU: oneDNN (2 or 3) or OpenBLAS, whichever the build found.
 
-#include <omp.h>
-
 #include <terse/core/dtype.hpp>
 #include <terse/core/error.hpp>
 #include <terse/core/shape.hpp>
 #include <terse/device/isa.hpp>
+#include <terse/device/openmp.hpp>
 
 #if defined(TERSE_WITH_ONEDNN)
 #include <terse/device/onednn.hpp>
@@ -39,7 +38,7 @@ class Blas {
   static bool multiplies_bfloat16() { return onednn::cpu_multiplies_bfloat16(); }
 
   void multiply(int threads, const GemmShape& s, const float* a, const float* b, float* c) {
-    omp_set_num_threads(threads);
+    openmp::set_library_threads(threads);
     const dnnl_status_t status =
         dnnl_sgemm(s.transpose_a ? 'T' : 'N', s.transpose_b ? 'T' : 'N', s.m, s.n, s.k, 1.0f, a, s.lda, b, s.ldb,
                    s.write == Write::accumulate ? 1.0f : 0.0f, c, s.ldc);
@@ -47,7 +46,7 @@ class Blas {
   }
   template <class Out>
   void multiply(int threads, const GemmShape& s, const bfloat16* a, const bfloat16* b, Out* c) {
-    omp_set_num_threads(threads);
+    openmp::set_library_threads(threads);
     bfloat16_matmul_.run({s.transpose_a, s.transpose_b, s.m, s.n, s.k, s.lda, s.ldb, s.ldc, s.write == Write::accumulate, dtype_of<Out>()},
                          a, b, c);
   }

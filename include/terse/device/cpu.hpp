@@ -1,8 +1,6 @@
 #pragma once
 /// The CPU as a device: the first argument of every op. Its overload of an op is the specification.
 
-#include <omp.h>
-
 #include <cstddef>
 #include <cstdlib>
 #include <memory>
@@ -14,6 +12,7 @@
 #include <terse/core/shape.hpp>
 #include <terse/device/blas.hpp>
 #include <terse/device/isa.hpp>
+#include <terse/device/openmp.hpp>
 
 namespace terse::inline TERSE_ISA {
 
@@ -49,8 +48,8 @@ class Cpu {
  public:
   using Memory = CpuMemory;
 
-  /// `threads` 0: as many as OpenMP would use (OMP_NUM_THREADS, else one a core).
-  explicit Cpu(int threads = 0) : threads_(threads > 0 ? threads : omp_get_max_threads()) {}
+  /// `threads` 0: as many as OpenMP would use (OMP_NUM_THREADS, else one a core). Compiled without OpenMP: one, whatever is asked.
+  explicit Cpu(int threads = 0) : threads_(openmp::team(threads)) {}
   Cpu(const Cpu&) = delete;
   Cpu& operator=(const Cpu&) = delete;
 
@@ -71,7 +70,7 @@ class Cpu {
   }
   /// The calling thread's part, at least as large as was reserved.
   std::byte* thread_scratch() const {
-    return thread_scratch_.data() + thread_scratch_.bytes() / static_cast<std::size_t>(threads_) * static_cast<std::size_t>(omp_get_thread_num());
+    return thread_scratch_.data() + thread_scratch_.bytes() / static_cast<std::size_t>(threads_) * static_cast<std::size_t>(openmp::thread_number());
   }
   std::size_t thread_scratch_bytes() const { return thread_scratch_.bytes() / static_cast<std::size_t>(threads_); }
 
