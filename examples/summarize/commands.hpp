@@ -18,6 +18,7 @@ int score(const Options& options);
 int tokenize(const Options& options);
 int rouge(const Options& options);
 int plan(const Options& options);
+int report(const Options& options);
 
 // What `run` and `demo` put together.
 int train(const Options& options, const TrainingInputs& inputs);
@@ -25,6 +26,9 @@ void evaluate(const Options& options, const Checkpoint& checkpoint, const text::
 /// Returns where the submission is.
 /// Returns the submission's path. `writes_predictions`: predictions.jsonl too, which an evaluation before has written with references.
 std::filesystem::path predict(const Options& options, const Checkpoint& checkpoint, const text::Dialogues& dialogues, bool writes_predictions);
+
+/// report.html in --out, from what is there; the end of every command that trains or evaluates.
+void write_report(const Options& options);
 
 /// True once the user has pressed ctrl-C.
 bool interrupted();

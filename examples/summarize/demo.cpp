@@ -29,7 +29,7 @@ void choose_settings(Options& options) {
 void print_files(const Options& options) {
   const auto out = [&](const char* name) { return (options.out / name).string(); };
   std::cout << "\nEverything is in " << options.out.string() << ": checkpoint/ and best/ (transformers reads them), metrics.jsonl, evaluation.json,\n"
-            << "predictions.jsonl (dialogue, reference, summary), submission.csv. The dialogues are synthetic: " << out("train.csv") << ", " << out("validation.csv") << ", " << out("test.csv") << "\n\n"
+            << "predictions.jsonl (dialogue, reference, summary), submission.csv, and report.html, which shows them in a browser. The dialogues are synthetic: " << out("train.csv") << ", " << out("validation.csv") << ", " << out("test.csv") << "\n\n"
             << "With a CSV of your own (columns id,dialogue,summary), this model, from scratch:\n\n"
             << "  " << std::filesystem::read_symlink("/proc/self/exe").string() << " run --model demo --data train.csv --out out-mine\n\n"
             << "For GPT-2 build all models: cmake -S . -B build && cmake --build build; then build/bin/terse-summarize run --help\n";

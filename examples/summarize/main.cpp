@@ -32,7 +32,8 @@ int dispatch(const std::string& command, const Options& options) {
       {"train", [](const Options& o) { return train(o); }},       {"run", [](const Options& o) { return run(o); }},
       {"evaluate", [](const Options& o) { return evaluate(o); }}, {"predict", [](const Options& o) { return predict(o); }},
       {"demo", [](const Options& o) { return demo(o); }},         {"generate", generate}, {"score", score},
-      {"tokenize", tokenize},                                     {"rouge", rouge},       {"plan", plan}};
+      {"tokenize", tokenize},                                     {"rouge", rouge},       {"plan", plan},
+      {"report", report}};
   return commands.at(command)(options);
 }
 
@@ -64,6 +65,8 @@ int main_of(int argc, char** argv) {
   const std::set<std::string> stops_in_order{"demo", "train", "run", "evaluate", "predict", "generate"};  // these ask interrupted()
   if (stops_in_order.contains(command)) std::signal(SIGINT, on_interrupt);
   const int code = dispatch(command, options);
+  const std::set<std::string> leaves_results{"demo", "train", "run", "evaluate"};
+  if (leaves_results.contains(command)) write_report(options);
   std::cout.flush();
   if (!std::cout) fail(Failure::cannot_write, "stdout: cannot be written; is the disk full?");
   return code;

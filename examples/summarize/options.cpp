@@ -166,6 +166,9 @@ void define_commands(CLI::App& app, Options& o) {
   add_model(plan, o), add_training(plan, o), add_machine(plan, o);
   plan.add_option("--decode-batch", o.decode_batch, "texts written at a time")->check(CLI::Range(1L, 65536L))->capture_default_str();
   plan.add_flag("--json", o.json, "as JSON");
+
+  CLI::App& report = add_command(app, "report", "writes report.html again from what is in --out");
+  report.add_option("--out", o.out, "folder of the run")->capture_default_str();
 }
 
 }  // namespace summarize

@@ -4,6 +4,7 @@
 #include <terse/text/dialogue.hpp>
 
 #include "program.hpp"
+#include "support/html.hpp"
 
 TEST_CASE("demo does the whole job and leaves every file") {
   const TemporaryFolder folder;
@@ -68,4 +69,16 @@ TEST_CASE("demo does the whole job and leaves every file") {
   CHECK(submission.columns == std::vector<std::string>{"id", "summary"});
   REQUIRE(submission.rows.size() == test.size());
   for (std::size_t i = 0; i < test.size(); ++i) CHECK(submission.rows[i].fields[0] == test[i].id);
+
+  const auto page = content_of(out / "report.html");
+  const auto html = parse_html(page);
+  CHECK(html.mistake == "");
+  CHECK(asks_outside(page) == "");
+  for (const char* part : {"Training", "Learning rate", "validation loss", "ROUGE-Lsum", "lead-1", "Dialogues and summaries", "6 of 200"}) {
+    INFO(part);
+    CHECK(html.text.find(part) != std::string::npos);
+  }
+  std::filesystem::remove(out / "report.html");
+  succeed({"report", "--out", out.string()});
+  CHECK(content_of(out / "report.html") == page);
 }

@@ -23,7 +23,7 @@ void check(const Mistake& mistake) {
   }
 }
 
-const std::vector<std::string> commands{"demo", "train", "run", "evaluate", "predict", "generate", "score", "tokenize", "rouge", "plan"};
+const std::vector<std::string> commands{"demo", "train", "run", "evaluate", "predict", "generate", "score", "tokenize", "rouge", "plan", "report"};
 
 }  // namespace
 
@@ -95,6 +95,8 @@ TEST_CASE("bad input is exit 3, named by file, row and column") {
                                  {Arguments{"score"} + checkpoint, 3, {"stdin:1", "\"summary\""}, "{\"dialogue\":\"Hi\"}\n"},
                                  {{"tokenize", "--tokenizer", job.file("none")}, 3, {"none"}},
                                  {{"tokenize", "--decode", "--tokenizer", job.file("trained/checkpoint")}, 3, {"stdin:1", "99999"}, "[99999]\n"},
+                                 {{"report", "--out", job.file("none")}, 3, {"none", "--out"}},
+                                 {{"report", "--out", job.file("trained/checkpoint")}, 3, {"trained/checkpoint", "metrics.jsonl"}},
                                  {{"rouge"}, 3, {"stdin:1", "\"prediction\""}, "{\"reference\":\"a\"}\n"}})
     check(mistake);
 }
