@@ -7,9 +7,14 @@
 
 #include <CLI/CLI.hpp>
 
+#include <terse/device/cpu_features.hpp>
+
 #include "commands.hpp"
 
 namespace summarize {
+
+/// What this program is compiled for; start_check.cpp, which isn't, holds it against the CPU.
+extern const CpuFeatures program_features = compiled_features;
 
 namespace {
 

@@ -76,6 +76,9 @@ function(terse_add_summarizer)
   if(NOT TARGET terse_summarize_commands)
     file(GLOB sources CONFIGURE_DEPENDS ${templates}/*.cpp)
     add_library(terse_summarize_commands OBJECT ${sources})
+    if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|amd64|AMD64)$") # the one file that must run on any CPU, to say what is wrong with this one
+      set_source_files_properties(${templates}/start_check.cpp PROPERTIES COMPILE_OPTIONS "-march=x86-64;-mtune=generic")
+    endif()
     target_include_directories(terse_summarize_commands PUBLIC ${templates})
     target_link_libraries(terse_summarize_commands PUBLIC terse::terse CLI11::CLI11)
     if(TARGET terse_warnings) # inside terse's own build

@@ -13,3 +13,9 @@ foreach(source ${sources})
   target_include_directories(e2e_${name} PRIVATE ${PROJECT_SOURCE_DIR}/examples/summarize)
   target_compile_options(e2e_${name} PRIVATE -O0)  # the work is done by the program
 endforeach()
+
+# The check of the CPU, with a program that no CPU can run.
+add_executable(asks_for_every_instruction support/asks_for_every_instruction.cpp ${PROJECT_SOURCE_DIR}/examples/summarize/start_check.cpp)
+target_link_libraries(asks_for_every_instruction PRIVATE terse::terse terse_warnings)
+target_compile_definitions(e2e_instructions PRIVATE ASKS_FOR_EVERY_INSTRUCTION="$<TARGET_FILE:asks_for_every_instruction>")
+add_dependencies(e2e_instructions asks_for_every_instruction)

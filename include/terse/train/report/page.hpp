@@ -234,17 +234,17 @@ inline void dialogues(Html& html, const RunFiles& files) {
       html.element("div", {{"class", "text"}}, [&] { turns(html, text); });
     });
   };
-  for (const auto& [prediction, score] : shown)
+  for (const Shown& one : shown)
     html.element("article", {{"class", "card sample"}}, [&] {
       html.element("header", {}, [&] {
-        html.element("span", {{"dir", "auto"}}, shortened(prediction->id, 80));
-        if (std::isfinite(score)) html.element("span", {}, "ROUGE-L " + fixed(score, 3));
+        html.element("span", {{"dir", "auto"}}, shortened(one.prediction->id, 80));
+        if (std::isfinite(one.score)) html.element("span", {}, "ROUGE-L " + fixed(one.score, 3));
       });
-      if (!prediction->dialogue.empty())
-        html.element("div", {{"class", "text dialogue"}, {"tabindex", "0"}, {"role", "region"}, {"aria-label", "dialogue"}}, [&] { turns(html, prediction->dialogue); });
+      if (!one.prediction->dialogue.empty())
+        html.element("div", {{"class", "text dialogue"}, {"tabindex", "0"}, {"role", "region"}, {"aria-label", "dialogue"}}, [&] { turns(html, one.prediction->dialogue); });
       html.element("div", {{"class", "answers"}}, [&] {
-        if (prediction->reference) block("reference", "Reference", *prediction->reference);
-        block("summary", "Summary by the model", prediction->summary);
+        if (one.prediction->reference) block("reference", "Reference", *one.prediction->reference);
+        block("summary", "Summary by the model", one.prediction->summary);
       });
     });
 }
@@ -311,10 +311,10 @@ inline void settings(Html& html, const RunFiles& files) {
   html.element("details", {}, [&] {
     html.element("summary", {}, "Settings");
     html.element("dl", {{"class", "settings"}}, [&] {
-      for (const auto& [name, value] : files.run["settings"].items())
+      for (const auto& setting : files.run["settings"].items())
         html.element("div", {}, [&] {
-          html.element("dt", {}, name);
-          html.element("dd", {}, value.is_string() ? value.get<std::string>() : value.dump(-1, ' ', false, Json::error_handler_t::replace));
+          html.element("dt", {}, setting.key());
+          html.element("dd", {}, setting.value().is_string() ? setting.value().get<std::string>() : setting.value().dump(-1, ' ', false, Json::error_handler_t::replace));
         });
     });
   });
