@@ -44,4 +44,8 @@ template <class... Parts>
   throw Error(failure, concat(parts...));
 }
 
+/// For a static_assert in a template that nothing but a mistake instantiates.
+template <class...>
+inline constexpr bool mistaken = false;
+
 }  // namespace terse

@@ -12,9 +12,10 @@
 #include <vector>
 
 #include <terse/core/error.hpp>
+#include <terse/device/isa.hpp>
 #include <terse/dist/communicator.hpp>
 
-namespace terse::dist {
+namespace terse::dist::inline TERSE_ISA {
 
 /// What the threads of one job share: a place for each rank's pointer, and a barrier that ends when a rank fails.
 class ThreadGroup {
@@ -165,4 +166,4 @@ void launch(int ranks, Body&& body) {
       if (failure && is_echo(failure) == echoes) std::rethrow_exception(failure);
 }
 
-}  // namespace terse::dist
+}  // namespace terse::dist::inline TERSE_ISA

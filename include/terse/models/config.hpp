@@ -17,15 +17,16 @@ struct GptConfig {
   ops::Gelu gelu = ops::Gelu::tanh;
 };
 
-template <int size>
+template <int vocabulary, int context, int layers, int heads, int width>
 struct SizesArePositive {
-  static_assert(size > 0, "terse: GptConfig: vocabulary, context, layers, heads and width must be positive");
+  static_assert(vocabulary > 0 && context > 0 && layers > 0 && heads > 0 && width > 0,
+                "terse: GptConfig: vocabulary, context, layers, heads and width must be positive");
   static constexpr bool value = true;
 };
 
 template <int width, int heads>
 struct WidthDivisibleByHeads {
-  static_assert(width % heads == 0, "terse: GptConfig: width must be divisible by heads");
+  static_assert(heads < 1 || width % heads == 0, "terse: GptConfig: width must be divisible by heads");
   static constexpr bool value = true;
 };
 
@@ -36,10 +37,20 @@ struct Config {
   static constexpr ops::Gelu gelu = config.gelu;
   static constexpr Index padded_vocabulary = round_up(Index{vocabulary}, Index{128});  ///< rows in memory: tensor cores need multiples
 
-  static_assert(SizesArePositive<vocabulary>::value && SizesArePositive<context>::value && SizesArePositive<layers>::value &&
-                SizesArePositive<heads>::value && SizesArePositive<width>::value);
+  static_assert(SizesArePositive<vocabulary, context, layers, heads, width>::value);
   static_assert(WidthDivisibleByHeads<width, heads>::value);
 };
+
+namespace detail {
+
+template <GptConfig config>
+void base(const Config<config>&);
+
+}  // namespace detail
+
+/// The sizes of a model: anything derived from Config.
+template <class C>
+concept ModelConfig = requires(const C& sizes) { detail::base(sizes); };
 
 struct Gpt2 : Config<GptConfig{}> {};
 struct Gpt2Medium : Config<GptConfig{.layers = 24, .heads = 16, .width = 1024}> {};

@@ -36,6 +36,17 @@ struct GptParameters {
   }
 };
 
+/// What Gpt can't be made of gives these words and nothing more.
+template <class ConfigType, class P, class DeviceType>
+class Gpt {
+  static constexpr bool config = ModelConfig<ConfigType>, precision = Precision<P>;
+  static_assert(config, "terse: Gpt: the first argument is a struct derived from models::Config<models::GptConfig{...}>");
+  static_assert(precision, "terse: Gpt: the second argument is a precision policy: Fp32, Fp16Mixed or Bf16Mixed");
+
+ public:
+  explicit Gpt(auto&&...) {}
+};
+
 /// A GPT of the sizes in `Config` (models/config.hpp), in the dtypes of a precision policy, on a device.
 ///
 /// Owns its parameters (flat, zero at first: nn::initialize or io::read_weights fill them). What a step needs besides, `Saved` and `Scratch`,
@@ -45,8 +56,8 @@ struct GptParameters {
 ///   loss      target rows -> cross-entropy
 ///   backward  loss and its gradient, added to `Gradients`
 ///   infer     rows against a cache -> logits, batch-invariant
-template <class ConfigType, Precision P, class DeviceType>
-class Gpt {
+template <ModelConfig ConfigType, Precision P, class DeviceType>
+class Gpt<ConfigType, P, DeviceType> {
  public:
   using Config = ConfigType;
   using PrecisionPolicy = P;

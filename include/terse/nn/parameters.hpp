@@ -83,13 +83,20 @@ constexpr void walk_member(const ParameterName& name, Member& member, const Para
   }
 }
 
+template <class Layer>
+struct ListsParameters {
+  static constexpr bool value = requires(Layer& layer) { layer.parameters([](std::string_view, auto&, ParameterTraits = {}) {}); };
+  static_assert(value, "terse: a layer lists what it has in `constexpr void parameters(auto&& visit)`, see terse/nn/parameters.hpp");
+};
+
 // A layer's residual_branches holds for all of its parameters.
 template <class Layer, class Visit>
 constexpr void walk(Layer& layer, const ParameterName& prefix, int residual_branches, Visit& visit) {
-  layer.parameters([&](std::string_view name, auto& member, ParameterTraits traits = {}) {
-    if (traits.residual_branches == 1) traits.residual_branches = residual_branches;
-    walk_member(prefix + name, member, traits, visit);
-  });
+  if constexpr (ListsParameters<Layer>::value)
+    layer.parameters([&](std::string_view name, auto& member, ParameterTraits traits = {}) {
+      if (traits.residual_branches == 1) traits.residual_branches = residual_branches;
+      walk_member(prefix + name, member, traits, visit);
+    });
 }
 
 }  // namespace detail
@@ -111,18 +118,22 @@ constexpr std::size_t parameter_count() {
 /// The table of a layer's or model's parameters.
 template <class Layer>
 constexpr auto parameter_table() {
-  std::array<ParameterInfo, parameter_count<Layer>()> table{};
-  std::size_t i = 0;
-  Index offset = 0;
-  Layer layer{};
-  for_each_parameter(layer, [&]<class View>(const ParameterName& name, View&, const ParameterTraits& traits) {
-    ParameterInfo& info = table[i++];
-    info.name = name, info.offset = offset, info.columns = View::columns, info.dimensions = View::dimensions, info.traits = traits;
-    if constexpr (View::dimensions == 2) info.rows = View::rows;
-    info.saved_rows = traits.saved_rows > 0 ? traits.saved_rows : info.rows;
-    offset += round_up(info.size(), parameter_alignment);
-  });
-  return table;
+  if constexpr (!detail::ListsParameters<Layer>::value) {
+    return std::array<ParameterInfo, 1>{};
+  } else {
+    std::array<ParameterInfo, parameter_count<Layer>()> table{};
+    std::size_t i = 0;
+    Index offset = 0;
+    Layer layer{};
+    for_each_parameter(layer, [&]<class View>(const ParameterName& name, View&, const ParameterTraits& traits) {
+      ParameterInfo& info = table[i++];
+      info.name = name, info.offset = offset, info.columns = View::columns, info.dimensions = View::dimensions, info.traits = traits;
+      if constexpr (View::dimensions == 2) info.rows = View::rows;
+      info.saved_rows = traits.saved_rows > 0 ? traits.saved_rows : info.rows;
+      offset += round_up(info.size(), parameter_alignment);
+    });
+    return table;
+  }
 }
 
 /// Values in the flat buffer, gaps included.

@@ -2,17 +2,27 @@
 #include <algorithm>
 #include <type_traits>
 
+#include <terse/core/error.hpp>
 #include <terse/device/cpu.hpp>
+#include <terse/nn/model.hpp>
 #include <terse/ops/adamw/cpu.hpp>
 #include <terse/ops/cast/cpu.hpp>
 
 namespace terse::optim {
 
+template <class M>
+class AdamW {
+  static_assert(mistaken<M>, "terse: AdamW: this is no model (nn/model.hpp): it has no flat buffer of parameters; give the whole model, not a layer");
+
+ public:
+  explicit AdamW(M&) {}
+};
+
 /// AdamW over a model's flat parameters (ops/adamw/op.hpp): weight decay on matrices and embeddings, none on biases and gains.
 ///
 /// Memory  m and v in the stream's dtype; where the model computes in 16 bits, a master copy too
-template <class Model>
-class AdamW {
+template <nn::Model Model>
+class AdamW<Model> {
  public:
   using Parameter = typename Model::Parameter;
   using Stream = typename Model::Stream;
@@ -61,5 +71,8 @@ class AdamW {
   typename Model::Device::Memory memory_;
   long steps_ = 0;
 };
+
+template <class M>
+AdamW(M&) -> AdamW<M>;
 
 }  // namespace terse::optim

@@ -9,9 +9,21 @@
 
 namespace terse {
 
+namespace detail {
+
+// Asserted once, instead of a constraint on each view, so that the words are the whole of the message.
+template <class T>
+struct Holds {
+  static constexpr bool is_real = Real<T>, value = true;
+  static_assert(is_real, "terse: a tensor holds float, double, half or bfloat16");
+};
+
+}  // namespace detail
+
 /// (C): a row, a bias, a gain.
-template <Real T, Index C>
+template <class T, Index C>
 struct Vector {
+  static_assert(detail::Holds<T>::value);
   using Value = T;
   static constexpr Index dimensions = 1, columns = C;
 
@@ -23,8 +35,9 @@ struct Vector {
 };
 
 /// (R, C), both static: a weight.
-template <Real T, Index R, Index C>
+template <class T, Index R, Index C>
 struct Matrix {
+  static_assert(detail::Holds<T>::value);
   using Value = T;
   static constexpr Index dimensions = 2, rows = R, columns = C;
 
@@ -36,8 +49,9 @@ struct Matrix {
 };
 
 /// (T, C): as many rows as there are tokens, C values each.
-template <Real T, Index C>
+template <class T, Index C>
 struct Rows {
+  static_assert(detail::Holds<T>::value);
   using Value = T;
   static constexpr Index columns = C;
 

@@ -12,6 +12,7 @@
 
 #include <terse/dist/communicator.hpp>
 #include <terse/dist/ddp.hpp>
+#include <terse/nn/model.hpp>
 #include <terse/optim/adamw.hpp>
 #include <terse/optim/clip.hpp>
 #include <terse/optim/loss_scaler.hpp>
@@ -76,9 +77,17 @@ class TrainObserver {
   virtual void on_validation(double /*loss*/, bool /*is_best*/) {}
 };
 
-/// Trains one rank's copy of a model. Everything is allocated at construction; the loop allocates nothing.
-template <class Model>
+template <class M>
 class Trainer {
+  static_assert(mistaken<M>, "terse: Trainer: this is no model that can be trained (nn/model.hpp); give the whole model, not a layer");
+
+ public:
+  Trainer(M&, dist::Communicator&, const TrainData&, const TrainOptions&) {}
+};
+
+/// Trains one rank's copy of a model. Everything is allocated at construction; the loop allocates nothing.
+template <nn::TrainableModel Model>
+class Trainer<Model> {
  public:
   using Stream = typename Model::Stream;
 
@@ -221,5 +230,8 @@ class Trainer {
   optim::AdamW<Model> adamw_;
   int skipped_in_a_row_ = 0;
 };
+
+template <class M>
+Trainer(M&, dist::Communicator&, const TrainData&, const TrainOptions&) -> Trainer<M>;
 
 }  // namespace terse::train

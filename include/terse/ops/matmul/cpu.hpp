@@ -58,20 +58,23 @@ void gemm(Cpu& cpu, const GemmShape& s, const In* a, const In* b, Out* c) {
 
 }  // namespace detail
 
-template <Real A, Real B, Real Y, Index In, Index Out>
-void matmul(Cpu& cpu, Rows<A, In> x, Matrix<B, In, Out> w, Rows<Y, Out> y) {
+template <Real A, Real B, Real Y, Index X, Index In, Index Out, Index N>
+void matmul(Cpu& cpu, Rows<A, X> x, Matrix<B, In, Out> w, Rows<Y, N> y) {
+  static_assert(MatmulShapes<X, In, Out, N>::value);
   detail::gemm(cpu, GemmShape{false, false, x.rows, Out, In, In, Out, Out, Write::overwrite},
                static_cast<const A*>(x.data), static_cast<const B*>(w.data), y.data);
 }
 
-template <Real A, Real B, Real Y, Index In, Index Out>
-void matmul_transposed(Cpu& cpu, Rows<A, In> x, Matrix<B, Out, In> w, Rows<Y, Out> y) {
+template <Real A, Real B, Real Y, Index X, Index In, Index Out, Index N>
+void matmul_transposed(Cpu& cpu, Rows<A, X> x, Matrix<B, Out, In> w, Rows<Y, N> y) {
+  static_assert(MatmulShapes<X, In, Out, N>::value);
   detail::gemm(cpu, GemmShape{false, true, x.rows, Out, In, In, In, Out, Write::overwrite},
                static_cast<const A*>(x.data), static_cast<const B*>(w.data), y.data);
 }
 
-template <Real A, Real B, Real D, Index In, Index Out>
-void matmul_gradient(Cpu& cpu, Rows<A, In> x, Rows<B, Out> dy, Matrix<D, In, Out> dw, Write write) {
+template <Real A, Real B, Real D, Index X, Index In, Index Out, Index N>
+void matmul_gradient(Cpu& cpu, Rows<A, X> x, Rows<B, N> dy, Matrix<D, In, Out> dw, Write write) {
+  static_assert(MatmulShapes<X, In, Out, N>::value);
   detail::gemm(cpu, GemmShape{true, false, In, Out, x.rows, In, Out, Out, write},
                static_cast<const A*>(x.data), static_cast<const B*>(dy.data), dw.data);
 }

@@ -27,4 +27,12 @@ constexpr std::size_t matmul_workspace(Index m, Index n, Index k) {
   return static_cast<std::size_t>(round_up(m * k, Index{64}) + round_up(k * n, Index{64}) + round_up(m * n, Index{64})) * sizeof(float);
 }
 
+/// Says what is wrong with the sizes of a product (columns of x, rows and columns of w, columns of y), which stand in the compiler's trace.
+template <Index x_columns, Index w_rows, Index w_columns, Index y_columns>
+struct MatmulShapes {
+  static constexpr bool value = true;
+  static_assert(x_columns == w_rows, "terse: matmul: the columns of x must be as many as the rows of w");
+  static_assert(w_columns == y_columns, "terse: matmul: the columns of y must be as many as those of w");
+};
+
 }  // namespace terse::ops

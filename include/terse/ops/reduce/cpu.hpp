@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include <terse/device/cpu.hpp>
+#include <terse/device/simd.hpp>
 #include <terse/tensor/view.hpp>
 
 namespace terse::ops {
@@ -44,9 +45,10 @@ void fill(const Cpu& cpu, T* x, Index n, T value) {
   cpu.parallel_for(divide_up(n, piece), [=](Index p) { std::fill(x + p * piece, x + std::min(n, (p + 1) * piece), value); });
 }
 
-/// sum over i of x[i]², in double. Infinite or NaN where any x is.
+/// sum over i of x[i]², in double. Infinite or NaN where any x is. Lanes by name: the compiler's own choice differs from copy to copy.
 template <Real T>
 double sum_of_squares(const Cpu& cpu, const T* x, Index n) {
+  using V = Simd<Wide<T>>;
   constexpr Index pieces = 64;
   double partial[pieces];
   const Index piece = divide_up(n, pieces);
@@ -54,10 +56,11 @@ double sum_of_squares(const Cpu& cpu, const T* x, Index n) {
     double total = 0;
     for (Index i = p * piece; i < std::min(n, (p + 1) * piece); i += 1024) {
       const Index end = std::min({n, (p + 1) * piece, i + 1024});
-      Wide<T> sum = 0;
-#pragma omp simd reduction(+ : sum)
-      for (Index j = i; j < end; ++j) sum += static_cast<Wide<T>>(x[j]) * static_cast<Wide<T>>(x[j]);
-      total += static_cast<double>(sum);
+      typename V::Register sum{}, values;
+      Index j = i;
+      for (; j + V::lanes <= end; j += V::lanes) V::load(values, x + j), V::add_product(sum, values, values);
+      V::load_part(values, x + j, end - j), V::add_product(sum, values, values);
+      total += static_cast<double>(V::sum(sum));
     }
     partial[p] = total;
   });

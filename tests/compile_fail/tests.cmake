@@ -1,0 +1,17 @@
+# The likeliest mistakes, a file each: they don't compile, and the compiler's few lines say what is wrong.
+set(compilers ${CMAKE_CXX_COMPILER})
+find_program(TERSE_CLANG NAMES clang++ clang++-18 clang++-17 clang++-16 clang++-15 clang++-14)
+find_program(TERSE_GCC NAMES g++)
+mark_as_advanced(TERSE_CLANG TERSE_GCC)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND TERSE_CLANG)
+  list(APPEND compilers ${TERSE_CLANG})
+elseif(CMAKE_CXX_COMPILER_ID STREQUAL "Clang" AND TERSE_GCC)
+  list(APPEND compilers ${TERSE_GCC})
+endif()
+file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_LIST_DIR}/*.cpp)
+foreach(source ${sources})
+  get_filename_component(name ${source} NAME_WE)
+  add_test(NAME compile_fail_${name} COMMAND ${CMAKE_COMMAND} -DSOURCE=${source} -DINCLUDE=${PROJECT_SOURCE_DIR}/include "-DCOMPILERS=${compilers}"
+                                             -P ${CMAKE_CURRENT_LIST_DIR}/check.cmake)
+  set_tests_properties(compile_fail_${name} PROPERTIES LABELS unit)
+endforeach()
