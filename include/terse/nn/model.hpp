@@ -2,6 +2,7 @@
 /// What the optimizer and data parallel ask of a model; models::Gpt is one, and a model of one's own can be.
 
 #include <concepts>
+#include <cstddef>
 
 #include <terse/core/shape.hpp>
 
