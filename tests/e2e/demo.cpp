@@ -64,7 +64,7 @@ TEST_CASE("demo does the whole job and leaves every file") {
     CHECK(predictions[i]["tokens"].is_array());
   }
 
-  const auto test = terse::text::read_dialogues(out / "test.csv", {.summary = false, .unique_ids = true}).rows;
+  const auto test = terse::text::read_dialogues(out / "test.csv", {.summary = false}).rows;
   const auto submission = terse::text::read_csv(out / "submission.csv");
   CHECK(submission.columns == std::vector<std::string>{"id", "summary"});
   REQUIRE(submission.rows.size() == test.size());

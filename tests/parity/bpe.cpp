@@ -27,7 +27,7 @@ TEST_CASE("12,000 generated strings have tiktoken's ids") {
     ids.clear();
     tokens.encode(text, ids, kind == "special" ? text::SpecialTokens::as_tokens : text::SpecialTokens::as_text);
     if (FnvHash().add(ids).value() != expected[i + 1] && wrong[kind]++ < 3) {
-      UNSCOPED_INFO(kind << " string " << i << ": other ids for " << text::detail::in_quotes(text.substr(0, 200)));
+      UNSCOPED_INFO(kind << " string " << i << ": other ids for " << in_quotes(text.substr(0, 200)));
     }
     if (tokens.decode(ids) != text) UNSCOPED_INFO(kind << " string " << i << " isn't decoded to itself"), ++wrong[kind];
   }

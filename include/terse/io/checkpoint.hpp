@@ -5,12 +5,15 @@
 #include <cstdint>
 #include <filesystem>
 #include <initializer_list>
+#include <limits>
 #include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <nlohmann/json.hpp>
 
+#include <terse/core/json.hpp>
 #include <terse/core/packed_batch.hpp>
 #include <terse/io/safetensors.hpp>
 #include <terse/nn/parameters.hpp>
@@ -35,36 +38,31 @@ struct ModelSizes {
 
 namespace detail {
 
-inline nlohmann::json read_json(const std::filesystem::path& path) {
-  try {
-    return nlohmann::json::parse(read_file(path));
-  } catch (const nlohmann::json::exception&) {
-    fail(Failure::bad_input, path.string(), ": not JSON, or damaged; copy or write it again");
-  }
-}
-
 inline Shape shape_of(const nn::ParameterInfo& parameter) {
   return parameter.dimensions == 2 ? Shape{parameter.saved_rows, parameter.columns} : Shape{parameter.columns};
 }
 
 }  // namespace detail
 
-/// What isn't a GPT-2 as models::Gpt computes it is refused, since its numbers would be silently wrong.
+/// What isn't a GPT-2 as models::Gpt computes it is refused, since its numbers would be silently wrong. `name`: the file's, for messages.
 ///
-/// Errors     Failure::bad_input: not there, not JSON, not a GPT-2, or one with other formulas
-inline ModelSizes read_config(const std::filesystem::path& path) {
-  const auto config = detail::read_json(path);
-  const auto number = [&](const char* key) {
-    if (!config.is_object() || !config.contains(key) || !config[key].is_number_integer())
-      fail(Failure::bad_input, path.string(), ": \"", key, "\" is missing: not the configuration of a GPT-2");
-    return config[key].get<int>();
+/// Errors     Failure::bad_input: not JSON, not a GPT-2, or one with other formulas
+inline ModelSizes parse_config(std::string_view text, const std::string& name) {
+  const auto config = parse_json(text, {name, "copy or write it again", 32});
+  if (!config.is_object()) fail(Failure::bad_input, name, ": ", in_words(config), ", not the configuration of a GPT-2");
+  const auto size = [&](const char* key) {
+    if (!config.contains(key)) fail(Failure::bad_input, name, ": \"", key, "\" is missing: not the configuration of a GPT-2");
+    const auto& value = config[key];
+    if (!value.is_number_integer() || value < 1 || value > std::numeric_limits<int>::max())
+      fail(Failure::bad_input, name, ": \"", key, "\" is ", in_words(value), ", a whole number from 1 to ", std::numeric_limits<int>::max(), " expected");
+    return value.get<int>();
   };
   const auto require = [&](const char* key, std::initializer_list<nlohmann::json> known) {
-    if (config.is_object() && config.contains(key) && std::ranges::find(known, config[key]) == known.end())
-      fail(Failure::bad_input, path.string(), ": \"", key, "\" is ", config[key].dump(-1, ' ', true).substr(0, 100), ", ", known.begin()->dump(), " expected: not a GPT-2 as it is computed here");
+    if (config.contains(key) && std::ranges::find(known, config[key]) == known.end())
+      fail(Failure::bad_input, name, ": \"", key, "\" is ", in_words(config[key]), ", ", in_words(*known.begin()), " expected: not a GPT-2 as it is computed here");
   };
   require("model_type", {"gpt2"});
-  const ModelSizes sizes{number("vocab_size"), number("n_positions"), number("n_layer"), number("n_head"), number("n_embd"),
+  const ModelSizes sizes{size("vocab_size"), size("n_positions"), size("n_layer"), size("n_head"), size("n_embd"),
                          config.contains("activation_function") && config["activation_function"] == "gelu"};
   require("activation_function", {"gelu_new", "gelu_pytorch_tanh", "gelu"});
   require("layer_norm_epsilon", {1e-5});
@@ -73,6 +71,9 @@ inline ModelSizes read_config(const std::filesystem::path& path) {
   require("scale_attn_by_inverse_layer_idx", {false});
   return sizes;
 }
+
+/// Errors     those of parse_config, and Failure::bad_input where the file cannot be read
+inline ModelSizes read_config(const std::filesystem::path& path) { return parse_config(read_file(path), path.string()); }
 
 /// config.json and generation_config.json. Dropout is what transformers would train on with.
 inline void write_config(const std::filesystem::path& folder, const ModelSizes& sizes, TokenId end_of_text, double dropout, const nlohmann::json& generation) {
@@ -117,8 +118,7 @@ void write_weights(const std::filesystem::path& path, const T* flat) {
 ///
 /// Errors     Failure::bad_input, naming file and tensor: missing, surplus, another shape or dtype
 template <class Model, Real T>
-void read_weights(const std::filesystem::path& path, T* flat) {
-  const auto file = SafetensorsFile::open(path);
+void read_weights(const Safetensors& file, T* flat) {
   const bool prefixed = file.find("transformer.wte.weight") != nullptr;
   std::set<std::string, std::less<>> expected;
   for (const nn::ParameterInfo& parameter : Model::table) {
@@ -133,10 +133,15 @@ void read_weights(const std::filesystem::path& path, T* flat) {
     const TensorInfo* embedding = file.find(prefixed ? "transformer.wte.weight" : "wte.weight");
     if (name == "lm_head.weight") {
       if (info.dtype == embedding->dtype && std::ranges::equal(info.bytes, embedding->bytes)) continue;
-      fail(Failure::bad_input, path.string(), ": tensor \"lm_head.weight\" differs from wte.weight: a head of its own isn't supported");
+      fail(Failure::bad_input, file.name(), ": tensor \"lm_head.weight\" differs from wte.weight: a head of its own isn't supported");
     }
-    fail(Failure::bad_input, path.string(), ": tensor ", detail::in_quotes(name), " isn't part of this model (", ModelSizes::of<typename Model::Config>().words(), ")");
+    fail(Failure::bad_input, file.name(), ": tensor ", in_quotes(name), " isn't part of this model (", ModelSizes::of<typename Model::Config>().words(), "); is this another model's file?");
   }
+}
+
+template <class Model, Real T>
+void read_weights(const std::filesystem::path& path, T* flat) {
+  read_weights<Model>(SafetensorsFile::open(path), flat);
 }
 
 }  // namespace terse::io

@@ -18,17 +18,18 @@
 #include <utility>
 
 #include <terse/core/error.hpp>
+#include <terse/core/read_file.hpp>
 
 namespace terse::io {
 
 namespace detail {
 
 [[noreturn]] inline void cannot_read(const std::filesystem::path& path, int error) {
-  fail(Failure::bad_input, path.string(), ": cannot be read: ", std::strerror(error));
+  fail(Failure::bad_input, path.string(), ": cannot be read: ", std::strerror(error), "; is the name right?");
 }
 
 [[noreturn]] inline void cannot_write(const std::filesystem::path& path, int error) {
-  fail(Failure::cannot_write, path.string(), ": cannot be written: ", std::strerror(error));
+  fail(Failure::cannot_write, path.string(), ": cannot be written: ", std::strerror(error), error == ENOSPC ? "; free some space" : error == EFBIG ? "; raise the limit (ulimit -f)" : "");
 }
 
 /// An open file, closed when this object dies.
@@ -216,7 +217,6 @@ inline void write_file(const std::filesystem::path& path, std::string_view conte
   file.commit();
 }
 
-/// Reads a whole small file.
-inline std::string read_file(const std::filesystem::path& path) { return std::string(MappedFile(path).text()); }
+using terse::read_file;
 
 }  // namespace terse::io

@@ -9,19 +9,18 @@
 /// gap or overlap.
 
 #include <algorithm>
-#include <array>
 #include <bit>
 #include <cstdint>
 #include <cstring>
 #include <limits>
 #include <map>
 #include <optional>
-#include <set>
 #include <vector>
 
 #include <nlohmann/json.hpp>
 
 #include <terse/core/dtype.hpp>
+#include <terse/core/json.hpp>
 #include <terse/core/shape.hpp>
 #include <terse/io/file.hpp>
 
@@ -79,13 +78,6 @@ namespace detail {
 
 inline constexpr std::uint64_t max_header_bytes = 100'000'000;  // the reference's limit; GPT-2's header has 14 KB
 
-// A name from a file as one line of ASCII, whatever is in it. (Not `quoted`: std's would be found for strings.)
-inline std::string in_quotes(std::string_view name) {
-  constexpr std::size_t shown = 100;
-  return nlohmann::json(name.size() > shown ? std::string(name.substr(0, shown)) + "..." : std::string(name))
-      .dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);
-}
-
 inline std::string words(const Shape& shape) {
   std::string result = "(";
   for (const Index extent : shape) result += (result.size() > 1 ? ", " : "") + std::to_string(extent);
@@ -122,10 +114,11 @@ void convert(std::span<const std::byte> bytes, std::span<T> values) {
 // The header of one file, checked from the outside in. Every message names the file, and the tensor if it is about one.
 class SafetensorsParser {
  public:
-  explicit SafetensorsParser(const MappedFile& file) : path_(file.path().string()), bytes_(file.bytes()) {}
+  SafetensorsParser(const std::string& file, std::span<const std::byte> bytes) : file_(file), bytes_(bytes) {}
 
   void parse(std::map<std::string, TensorInfo, std::less<>>& tensors, Metadata& metadata) {
-    const auto header = parse_json(header_text());
+    constexpr int deepest = 3;  // the header, a tensor, its shape
+    const auto header = parse_json(header_text(), {file_ + ": its header", "damaged: download or write it again", deepest});
     for (const auto& [name, value] : header.items()) {
       if (name == "__metadata__") read_metadata(value, metadata);
       else tensors.emplace(name, read_tensor(name, value));
@@ -141,7 +134,7 @@ class SafetensorsParser {
 
   template <class... Parts>
   [[noreturn]] void refuse(const Parts&... parts) const {
-    fail(Failure::bad_input, path_, ": ", parts...);
+    fail(Failure::bad_input, file_, ": ", parts...);
   }
   template <class... Parts>
   [[noreturn]] void refuse_tensor(const std::string& name, const Parts&... parts) const {
@@ -162,28 +155,6 @@ class SafetensorsParser {
     return text;
   }
 
-  // Names must differ (JSON itself would silently keep one), and nesting has an end.
-  nlohmann::json parse_json(std::string_view text) const {
-    using nlohmann::json;
-    std::array<std::set<std::string>, 4> names;  // by depth of the object that holds them: the header's, a tensor's, …
-    const auto watch = [&](int depth, json::parse_event_t event, json& parsed) {
-      const auto level = static_cast<std::size_t>(depth);
-      const bool opens = event == json::parse_event_t::object_start || event == json::parse_event_t::array_start;
-      if (opens && level + 1 >= names.size()) refuse("its header is nested too deeply: damaged; download or write it again");
-      if (event == json::parse_event_t::object_start) names[level + 1].clear();
-      if (event == json::parse_event_t::key && !names[level].insert(parsed.get<std::string>()).second)
-        refuse(in_quotes(parsed.get<std::string>()), " stands twice in its header: write it again with different names");
-      return true;
-    };
-    try {
-      return json::parse(text.begin(), text.end(), watch);
-    } catch (const json::parse_error& error) {
-      refuse("its header isn't valid JSON (byte ", error.byte, "): damaged; download or copy it again");
-    } catch (const json::out_of_range&) {  // 1e999
-      refuse("its header holds a number too large for JSON readers: damaged; download or copy it again");
-    }
-  }
-
   void read_metadata(const nlohmann::json& value, Metadata& metadata) const {
     if (!value.is_object()) refuse("__metadata__ isn't an object of strings: write the file again");
     for (const auto& [key, text] : value.items()) {
@@ -199,7 +170,7 @@ class SafetensorsParser {
     if (!found->is_array()) refuse_tensor(name, field, " isn't a list: write the file again");
     std::vector<std::uint64_t> numbers;
     for (const auto& number : *found) {
-      if (!number.is_number_unsigned()) refuse_tensor(name, field, " holds ", in_quotes(number.dump()), ", not a count: write the file again");
+      if (!number.is_number_unsigned()) refuse_tensor(name, field, " holds ", in_words(number), ", not a count: write the file again");
       numbers.push_back(number.get<std::uint64_t>());
     }
     return numbers;
@@ -252,7 +223,7 @@ class SafetensorsParser {
       refuse(data_.size() - covered, " bytes after the last tensor belong to none: damaged; download or write it again");
   }
 
-  std::string path_;
+  const std::string& file_;
   std::span<const std::byte> bytes_, data_;
   std::vector<Range> ranges_;
 };
@@ -261,14 +232,15 @@ class SafetensorsParser {
 
 inline Index TensorInfo::elements() const { return static_cast<Index>(bytes.size() / bytes_of(dtype)); }
 
-/// A safetensors file open for reading. Everything its header claims is checked by `open`; the data are read when looked at.
+/// The tensors of a safetensors file whose bytes are in memory, which must stay there. Everything the header claims is checked first.
 ///
 /// Errors     Failure::bad_input, naming the file and the tensor
-class SafetensorsFile {
+class Safetensors {
  public:
-  static SafetensorsFile open(const std::filesystem::path& path) { return SafetensorsFile(path); }
+  /// `name`: of the file, for messages.
+  Safetensors(std::span<const std::byte> bytes, std::string name) : name_(std::move(name)) { detail::SafetensorsParser(name_, bytes).parse(tensors_, metadata_); }
 
-  const std::filesystem::path& path() const { return file_.path(); }
+  const std::string& name() const { return name_; }
   const Metadata& metadata() const { return metadata_; }
   /// By name, in alphabetical order.
   const std::map<std::string, TensorInfo, std::less<>>& tensors() const { return tensors_; }
@@ -293,7 +265,7 @@ class SafetensorsFile {
     if (info->shape != shape)
       refuse(name, "shape is ", detail::words(info->shape), ", ", detail::words(shape), " expected: is this another model's file?");
     if (std::cmp_not_equal(values.size(), info->elements()))
-      fail(Failure::internal, "tensor ", detail::in_quotes(name), ": ", values.size(), " places for ", info->elements(), " values");
+      fail(Failure::internal, "tensor ", in_quotes(name), ": ", values.size(), " places for ", info->elements(), " values");
     if (info->dtype == stored(dtype_of<T>())) {
       if (!values.empty()) std::memcpy(values.data(), info->bytes.data(), info->bytes.size());
       return;
@@ -308,17 +280,25 @@ class SafetensorsFile {
   }
 
  private:
-  explicit SafetensorsFile(const std::filesystem::path& path) : file_(path) {
-    detail::SafetensorsParser(file_).parse(tensors_, metadata_);
-  }
   template <class... Parts>
   [[noreturn]] void refuse(std::string_view name, const Parts&... parts) const {
-    fail(Failure::bad_input, path().string(), ": tensor ", detail::in_quotes(name), ": ", parts...);
+    fail(Failure::bad_input, name_, ": tensor ", in_quotes(name), ": ", parts...);
   }
 
-  MappedFile file_;
+  std::string name_;
   std::map<std::string, TensorInfo, std::less<>> tensors_;
   Metadata metadata_;
+};
+
+/// A safetensors file open for reading; the data are read when looked at.
+class SafetensorsFile : private MappedFile, public Safetensors {
+ public:
+  /// Errors     those of Safetensors, and Failure::bad_input where the file cannot be read
+  static SafetensorsFile open(const std::filesystem::path& path) { return SafetensorsFile(path); }
+  using MappedFile::path;
+
+ private:
+  explicit SafetensorsFile(const std::filesystem::path& path) : MappedFile(path), Safetensors(bytes(), path.string()) {}
 };
 
 /// Writes a safetensors file, byte for byte as the reference does: ordered by alignment, then by name. The file appears
@@ -335,10 +315,10 @@ inline void write_safetensors(const std::filesystem::path& path, std::vector<Ten
   std::uint64_t end = 0;
   for (const TensorToWrite& tensor : tensors) {
     if (detail::checked_bytes(tensor.shape, tensor.dtype) != std::uint64_t{tensor.bytes.size()})
-      fail(Failure::internal, path.string(), ": tensor ", detail::in_quotes(tensor.name), ": ", tensor.bytes.size(), " bytes for ",
+      fail(Failure::internal, path.string(), ": tensor ", in_quotes(tensor.name), ": ", tensor.bytes.size(), " bytes for ",
            name_of(tensor.dtype), " ", detail::words(tensor.shape));
     if (header.contains(tensor.name) || tensor.name == "__metadata__")
-      fail(Failure::internal, path.string(), ": tensor ", detail::in_quotes(tensor.name), ": the name is taken");
+      fail(Failure::internal, path.string(), ": tensor ", in_quotes(tensor.name), ": the name is taken");
     auto& entry = header[tensor.name];
     entry["dtype"] = name_of(tensor.dtype);
     entry["shape"] = tensor.shape;

@@ -8,8 +8,6 @@
 #include <cstdint>
 #include <filesystem>
 #include <fstream>
-#include <iterator>
-#include <sstream>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -18,7 +16,9 @@
 #include <vector>
 
 #include <terse/core/error.hpp>
+#include <terse/core/json.hpp>
 #include <terse/core/packed_batch.hpp>
+#include <terse/core/read_file.hpp>
 #include <terse/text/byte_alphabet.hpp>
 
 namespace terse::text {
@@ -41,6 +41,9 @@ struct BpeTables {
   /// and <|endoftext|> must be there, and the parts and the result of each merge.
   static BpeTables load(const std::filesystem::path& folder);
 
+  /// The same of the two files' texts; `folder` names them in messages.
+  static BpeTables parse(std::string_view vocabulary, std::string_view merges, const std::filesystem::path& folder);
+
   /// Writes the two files, byte for byte as GPT-2's are; makes the folder. transformers' GPT2Tokenizer reads them.
   /// Errors cannot_write: names the file.
   void save(const std::filesystem::path& folder) const;
@@ -48,23 +51,13 @@ struct BpeTables {
 
 namespace detail {
 
-/// A token for a message: on one line, whatever it holds. (Not `quoted`: std's would be found for strings.)
-inline std::string in_quotes(std::string_view token) {
-  constexpr std::size_t shown = 100;
-  const std::string text = token.size() > shown ? std::string(token.substr(0, shown)) + "..." : std::string(token);
-  return nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
-}
-
-inline std::string read_file(const std::filesystem::path& file) {
-  std::ifstream in(file, std::ios::binary);
-  if (!std::filesystem::is_regular_file(file) || !in) {
-    fail(Failure::bad_input, file.string(), ": cannot be read; a tokenizer is a folder with vocab.json and merges.txt");
-  }
-  return {std::istreambuf_iterator<char>(in), {}};
+template <class... Parts>
+[[noreturn]] void refuse_table(const std::string& file, const Parts&... parts) {
+  fail(Failure::bad_input, file, parts..., "; copy vocab.json and merges.txt again, both of the same tokenizer");
 }
 
 /// vocab.json's entries as they stand, duplicates too.
-inline std::vector<std::pair<std::string, TokenId>> read_vocabulary_entries(const std::filesystem::path& file) {
+inline std::vector<std::pair<std::string, TokenId>> vocabulary_entries(std::string_view text, const std::string& file) {
   using Json = nlohmann::json;
   std::vector<std::pair<std::string, TokenId>> entries;
   std::string token;
@@ -73,45 +66,44 @@ inline std::vector<std::pair<std::string, TokenId>> read_vocabulary_entries(cons
       token = parsed.get_ref<const std::string&>();
     } else if (event == Json::parse_event_t::value && depth == 1) {
       const bool is_id = parsed.is_number_integer() && parsed >= 0 && parsed <= std::int64_t{INT32_MAX};
-      if (!is_id) fail(Failure::bad_input, file.string(), ": ", in_quotes(token), " has no id but ", parsed.dump());
+      if (!is_id) refuse_table(file, ": ", in_quotes(token), " has no id but ", in_words(parsed));
       entries.emplace_back(std::move(token), parsed.get<TokenId>());
       return false;  // it needn't go into a document too
     } else if (depth > 0 && event != Json::parse_event_t::key) {
-      fail(Failure::bad_input, file.string(), ": ", in_quotes(token), " has no id but an array or an object");
+      refuse_table(file, ": ", in_quotes(token), " has no id but an array or an object");
     } else if (event == Json::parse_event_t::array_start || event == Json::parse_event_t::value) {
-      fail(Failure::bad_input, file.string(), ": one JSON object of tokens and their ids is expected");
+      refuse_table(file, ": one JSON object of tokens and their ids is expected");
     }
     return true;
   };
-  const std::string text = read_file(file);
   try {
     [[maybe_unused]] const Json nothing_left = Json::parse(text, collect);
   } catch (const Json::parse_error& error) {
     const std::size_t position = std::min(error.byte, text.size());
     const auto line = 1 + std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(position), '\n');
-    fail(Failure::bad_input, file.string(), ":", line, ": not JSON at byte ", position);
+    refuse_table(file, ":", line, ": not JSON at byte ", position);
+  } catch (const Json::out_of_range&) {  // 1e999
+    refuse_table(file, ": ", in_quotes(token), " has a number too large for an id");
   }
   return entries;
 }
 
-inline std::vector<std::string> read_vocabulary(const std::filesystem::path& file) {
-  const auto entries = read_vocabulary_entries(file);
+inline std::vector<std::string> vocabulary_of(std::string_view text, const std::string& file) {
+  const auto entries = vocabulary_entries(text, file);
   std::vector<std::string> tokens(entries.size());
   std::vector<const std::string*> spelled(entries.size(), nullptr);
   for (const auto& [token, id] : entries) {
     const auto index = static_cast<std::size_t>(id);
     if (index >= entries.size()) {
-      fail(Failure::bad_input, file.string(), ": ", in_quotes(token), " has the id ", id, ", but ", entries.size(),
-           " tokens have the ids 0 to ", entries.size() - 1);
+      refuse_table(file, ": ", in_quotes(token), " has the id ", id, ", but ", entries.size(), " tokens have the ids 0 to ", entries.size() - 1);
     }
     if (spelled[index] != nullptr) {
-      fail(Failure::bad_input, file.string(), ": ", in_quotes(*spelled[index]), " and ", in_quotes(token),
-           " both have the id ", id);
+      refuse_table(file, ": ", in_quotes(*spelled[index]), " and ", in_quotes(token), " both have the id ", id);
     }
     spelled[index] = &token;
     auto bytes = byte_alphabet.unspell(token);
     if (!bytes || bytes->empty()) {
-      fail(Failure::bad_input, file.string(), ": ", in_quotes(token), " isn't spelled in GPT-2's byte alphabet");
+      refuse_table(file, ": ", in_quotes(token), " isn't spelled in GPT-2's byte alphabet");
     }
     tokens[index] = std::move(*bytes);
   }
@@ -120,47 +112,44 @@ inline std::vector<std::string> read_vocabulary(const std::filesystem::path& fil
 
 using TokenIndex = std::unordered_map<std::string_view, TokenId>;
 
-inline TokenIndex index_vocabulary(const std::filesystem::path& file, const std::vector<std::string>& tokens) {
+inline TokenIndex index_vocabulary(const std::string& file, const std::vector<std::string>& tokens) {
   TokenIndex index(tokens.size());
   for (std::size_t id = 0; id < tokens.size(); ++id) {
     const auto [found, inserted] = index.emplace(tokens[id], static_cast<TokenId>(id));
     if (!inserted) {
-      fail(Failure::bad_input, file.string(), ": ", in_quotes(byte_alphabet.spell(tokens[id])), " stands twice, with the ids ",
-           found->second, " and ", id);
+      refuse_table(file, ": ", in_quotes(byte_alphabet.spell(tokens[id])), " stands twice, with the ids ", found->second, " and ", id);
     }
   }
   for (int byte = 0; byte < ByteAlphabet::size; ++byte) {
     const std::string alone(1, static_cast<char>(byte));
     if (!index.contains(alone)) {
-      fail(Failure::bad_input, file.string(), ": ", in_quotes(byte_alphabet.spell(alone)), " (byte ", byte,
-           ") is missing: without all 256 bytes some texts have no tokens");
+      refuse_table(file, ": ", in_quotes(byte_alphabet.spell(alone)), " (byte ", byte, ") is missing: without all 256 bytes some texts have no tokens");
     }
   }
   if (!index.contains(BpeTables::end_of_text)) {
-    fail(Failure::bad_input, file.string(), ": ", in_quotes(BpeTables::end_of_text), " is missing");
+    refuse_table(file, ": ", in_quotes(BpeTables::end_of_text), " is missing");
   }
   return index;
 }
 
-inline std::vector<BpeMerge> read_merges(const std::filesystem::path& file, const TokenIndex& index) {
+inline std::vector<BpeMerge> merges_of(std::string_view all, const std::string& file, const TokenIndex& index) {
   std::vector<BpeMerge> merges;
   std::unordered_map<std::uint64_t, std::size_t> lines;
-  std::istringstream in(read_file(file));
-  std::string text;
-  for (std::size_t line = 1; std::getline(in, text); ++line) {
+  for (std::size_t line = 1; !all.empty(); ++line) {
+    const std::string text(all.substr(0, all.find('\n')));
+    all.remove_prefix(std::min(text.size() + 1, all.size()));
     if (line == 1 && text.starts_with("#version")) continue;
     const std::size_t space = text.find(' ');
     const bool one_space = space != std::string::npos && text.find(' ', space + 1) == std::string::npos;
     if (!one_space || space == 0 || space + 1 == text.size()) {
-      fail(Failure::bad_input, file.string(), ":", line, ": two tokens with one space between them expected, ",
+      refuse_table(file, ":", line, ": two tokens with one space between them expected, ",
            in_quotes(text), " found");
     }
     const auto id_of = [&](const std::string& spelled) {
       const auto bytes = byte_alphabet.unspell(spelled);
       const auto found = bytes ? index.find(*bytes) : index.end();
       if (found == index.end()) {
-        fail(Failure::bad_input, file.string(), ":", line, ": ", in_quotes(spelled),
-             " isn't in vocab.json; do the two files belong together?");
+        refuse_table(file, ":", line, ": ", in_quotes(spelled), " isn't in vocab.json");
       }
       return found->second;
     };
@@ -168,8 +157,7 @@ inline std::vector<BpeMerge> read_merges(const std::filesystem::path& file, cons
     const BpeMerge merge{id_of(left), id_of(right), id_of(left + right)};
     const auto pair = std::uint64_t{static_cast<std::uint32_t>(merge.left)} << 32 | static_cast<std::uint32_t>(merge.right);
     if (const auto [first, inserted] = lines.emplace(pair, line); !inserted) {
-      fail(Failure::bad_input, file.string(), ":", line, ": ", in_quotes(text), " stands on line ", first->second,
-           " already");
+      refuse_table(file, ":", line, ": ", in_quotes(text), " stands on line ", first->second, " already");
     }
     merges.push_back(merge);
   }
@@ -186,11 +174,18 @@ void write_file(const std::filesystem::path& file, Write&& write) {
 
 }  // namespace detail
 
-inline BpeTables BpeTables::load(const std::filesystem::path& folder) {
+inline BpeTables BpeTables::parse(std::string_view vocabulary, std::string_view merges, const std::filesystem::path& folder) {
   BpeTables tables;
-  tables.tokens = detail::read_vocabulary(folder / "vocab.json");
-  tables.merges = detail::read_merges(folder / "merges.txt", detail::index_vocabulary(folder / "vocab.json", tables.tokens));
+  const std::string vocabulary_file = (folder / "vocab.json").string();
+  tables.tokens = detail::vocabulary_of(vocabulary, vocabulary_file);
+  tables.merges = detail::merges_of(merges, (folder / "merges.txt").string(), detail::index_vocabulary(vocabulary_file, tables.tokens));
   return tables;
+}
+
+inline BpeTables BpeTables::load(const std::filesystem::path& folder) {
+  constexpr std::string_view hint = "a tokenizer is a folder with vocab.json and merges.txt";
+  const std::string vocabulary = read_file(folder / "vocab.json", hint), merges = read_file(folder / "merges.txt", hint);
+  return parse(vocabulary, merges, folder);
 }
 
 inline void BpeTables::save(const std::filesystem::path& folder) const {

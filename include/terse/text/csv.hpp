@@ -6,9 +6,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <filesystem>
-#include <fstream>
 #include <initializer_list>
-#include <iterator>
 #include <span>
 #include <string>
 #include <string_view>
@@ -17,6 +15,8 @@
 #include <vector>
 
 #include <terse/core/error.hpp>
+#include <terse/core/json.hpp>
+#include <terse/core/read_file.hpp>
 #include <terse/text/utf8.hpp>
 
 namespace terse::text {
@@ -39,12 +39,19 @@ struct Csv {
   void require_unique(std::string_view name) const;
 };
 
+/// Longest field that is read, in bytes. No context holds as much; it is what a quote that isn't closed makes of the rows behind it.
+inline constexpr std::size_t longest_text = std::size_t{16} << 20;
+
 /// Commas, quotes and newlines only inside quotes, quotes doubled there; rows end in \n, \r\n or \r; empty lines count as
 /// none. UTF-8, with a byte order mark or without. What quotes hold is kept to the byte (\r\n too), and so are spaces.
+/// `file`: its name, for messages.
 ///
-/// Errors     Failure::bad_input with file and line: no file, no header, a row with more or fewer fields than the header, a
-///            quote that isn't closed or stands inside an unquoted field, NUL bytes, bytes that aren't UTF-8
-Csv read_csv(const std::filesystem::path& file);
+/// Errors     Failure::bad_input with file and line: no header, a row with more or fewer fields than the header, a quote that isn't
+///            closed or stands inside an unquoted field, a field over longest_text, NUL bytes, bytes that aren't UTF-8
+Csv parse_csv(std::string_view text, std::string file);
+
+/// Errors     those of parse_csv, and Failure::bad_input where the file cannot be read
+inline Csv read_csv(const std::filesystem::path& file) { return parse_csv(read_file(file, "is the name right, and is it a CSV file?"), file.string()); }
 
 /// `fields` as a line of a CSV file, with its \n; quoted where needed. Write it to any file: io::AtomicFile makes it whole.
 std::string csv_line(std::span<const std::string_view> fields);
@@ -55,8 +62,12 @@ namespace csv {
 inline std::string join(const std::vector<std::string>& names) {
   std::string joined;
   for (const auto& name : names) joined += (joined.empty() ? "" : ", ") + name;
-  return joined;
+  return joined.size() <= 200 ? joined : joined.substr(0, 200) + "...";
 }
+
+/// The text up to its first line end, that included. Old Macs end lines in \r alone: then that is the line end.
+inline std::string_view first_line(std::string_view text, char line_end) { return text.substr(0, std::min(text.find(line_end), text.size() - 1) + 1); }
+inline char line_end_of(std::string_view text) { return text.find('\n') == std::string_view::npos ? '\r' : '\n'; }
 
 /// Rows as libcsv finds them. It is fed line by line, so that rows know their lines.
 class Parser {
@@ -64,32 +75,42 @@ class Parser {
   explicit Parser(Csv& csv) : csv_(csv) {
     if (csv_init(&parser_, CSV_STRICT | CSV_STRICT_FINI) != 0) fail(Failure::internal, "libcsv cannot start");
     csv_set_space_func(&parser_, [](unsigned char) { return 0; });  // else it would trim unquoted fields
+    csv_set_blk_size(&parser_, 1 << 16);
   }
   Parser(const Parser&) = delete;
   Parser& operator=(const Parser&) = delete;
   ~Parser() { csv_free(&parser_); }
 
   void parse(std::string_view text) {
-    std::size_t quotes = 0;
+    const char line_end = line_end_of(text);
     for (std::int64_t line = 1; !text.empty(); ++line) {
-      const std::string_view piece = text.substr(0, std::min(text.find('\n'), text.size() - 1) + 1);
-      if (quotes % 2 == 0) row_.line = line;  // outside quotes a line begins a row
+      const std::string_view piece = first_line(text, line_end);
+      if (!in_quotes_) row_.line = line;  // outside quotes a line begins a row
       const std::size_t parsed = csv_parse(&parser_, piece.data(), piece.size(), on_field, on_row, this);
+      follow_quotes(line, piece.substr(0, parsed));
       if (parsed != piece.size()) refuse(line, piece, parsed);
-      quotes += static_cast<std::size_t>(std::count(piece.begin(), piece.end(), '"'));
       text.remove_prefix(piece.size());
     }
     if (csv_fini(&parser_, on_field, on_row, this) != 0)
-      fail(Failure::bad_input, csv_.file, ":", row_.line, ": a quote opened in this row is never closed");
+      fail(Failure::bad_input, csv_.file, ":", quoted_line_, ": the quote opened at byte ", quoted_byte_, " is never closed; close it, or write \"\" for a quote inside quotes");
   }
 
  private:
-  [[noreturn]] void refuse(std::int64_t line, std::string_view piece, std::size_t column) {
+  /// Where the last quoted field was opened, for messages.
+  void follow_quotes(std::int64_t line, std::string_view piece) {
+    for (std::size_t at = 0; (at = piece.find('"', at)) != std::string_view::npos; ++at) {
+      const bool doubled = in_quotes_ && at + 1 < piece.size() && piece[at + 1] == '"';
+      if (doubled) ++at;
+      else if ((in_quotes_ = !in_quotes_)) quoted_line_ = line, quoted_byte_ = at + 1;
+    }
+  }
+
+  [[noreturn]] void refuse(std::int64_t line, std::string_view piece, std::size_t at) {
     if (csv_error(&parser_) != CSV_EPARSE) fail(Failure::bad_input, csv_.file, ":", line, ": ", csv_strerror(csv_error(&parser_)));
-    const std::string_view what = column < piece.size() && piece[column] == '"'
-        ? "a quote inside a field without quotes; put the field in quotes and write \"\" for each quote in it"
-        : "text after a closing quote; write \"\" for a quote inside quotes";
-    fail(Failure::bad_input, csv_.file, ":", line, ": column ", column + 1, ": ", what);
+    if (at < piece.size() && piece[at] == '"')
+      fail(Failure::bad_input, csv_.file, ":", line, ": byte ", at + 1, ": a quote inside a field without quotes; put the field in quotes and write \"\" for each quote in it");
+    fail(Failure::bad_input, csv_.file, ":", line, ": byte ", at + 1, ": text after a closing quote, which was opened at line ", quoted_line_,
+         "; write \"\" for a quote inside quotes");
   }
 
   static void on_field(void* field, std::size_t size, void* self) {
@@ -105,27 +126,34 @@ class Parser {
   Csv& csv_;
   csv_parser parser_{};
   CsvRow row_;
+  bool in_quotes_ = false;
+  std::int64_t quoted_line_ = 0;
+  std::size_t quoted_byte_ = 0;
 };
-
-inline std::string read_text(const std::filesystem::path& file) {
-  std::ifstream in(file, std::ios::binary);
-  if (!in || std::filesystem::is_directory(file))
-    fail(Failure::bad_input, file.string(), ": cannot be read; is the name right, and is it a CSV file?");
-  return {std::istreambuf_iterator<char>(in), {}};
-}
 
 /// Only UTF-8 without NUL goes on.
 inline void require_text(const std::string& file, std::string_view text) {
+  const auto is_nul = [&](std::size_t at) { return at < text.size() && text[at] == '\0'; };
+  const bool marked = text.starts_with("\xFF\xFE") || text.starts_with("\xFE\xFF");
+  if (marked || (is_nul(0) != is_nul(1) && is_nul(2) != is_nul(3)))
+    fail(Failure::bad_input, file, ": is UTF-16; save it as CSV in UTF-8, e.g. iconv -f UTF-16 -t UTF-8");
   const std::size_t nul = std::min(text.find('\0'), text.size()), invalid = utf8_prefix(text), at = std::min(nul, invalid);
   if (at == text.size()) return;
-  const auto line = 1 + std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(at), '\n');
-  fail(Failure::bad_input, file, ":", line, nul < invalid ? ": a NUL byte" : ": not UTF-8", "; save the file as CSV in UTF-8");
+  const std::string_view before = text.substr(0, at);
+  const char line_end = line_end_of(text);
+  const auto line = 1 + std::count(before.begin(), before.end(), line_end);
+  const std::size_t byte = before.size() - (before.rfind(line_end) + 1) + 1;
+  if (nul < invalid) fail(Failure::bad_input, file, ":", line, ": byte ", byte, ": a NUL byte; save the file as CSV in UTF-8");
+  fail(Failure::bad_input, file, ":", line, ": byte ", byte, ": not UTF-8; save the file as CSV in UTF-8, e.g. iconv -f WINDOWS-1252 -t UTF-8");
 }
 
 inline void require_fields(const Csv& csv, const CsvRow& row) {
+  for (const auto& field : row.fields)
+    if (field.size() > longest_text)
+      fail(Failure::bad_input, csv.file, ":", row.line, ": a field of ", field.size(), " bytes, ", longest_text, " are the most; is a quote missing at its end?");
   const std::size_t found = row.fields.size(), expected = csv.columns.size();
   if (found < expected)
-    fail(Failure::bad_input, csv.file, ":", row.line, ": \"", csv.columns[found], "\" is missing: ", found, found == 1 ? " field, " : " fields, ",
+    fail(Failure::bad_input, csv.file, ":", row.line, ": ", in_quotes(csv.columns[found]), " is missing: ", found, found == 1 ? " field, " : " fields, ",
          expected, " expected");
   if (found > expected)
     fail(Failure::bad_input, csv.file, ":", row.line, ": ", found, " fields, ", expected, " expected (", join(csv.columns),
@@ -134,11 +162,9 @@ inline void require_fields(const Csv& csv, const CsvRow& row) {
 
 }  // namespace csv
 
-inline Csv read_csv(const std::filesystem::path& file) {
-  const std::string contents = csv::read_text(file);
-  std::string_view text = contents;
+inline Csv parse_csv(std::string_view text, std::string file) {
   if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);
-  Csv csv{file.string(), {}, {}};
+  Csv csv{std::move(file), {}, {}};
   csv::require_text(csv.file, text);
   csv::Parser(csv).parse(text);
   if (csv.rows.empty()) fail(Failure::bad_input, csv.file, ": is empty; its first line must name the columns");
@@ -151,9 +177,9 @@ inline Csv read_csv(const std::filesystem::path& file) {
 inline std::size_t Csv::column(std::string_view name) const {
   const auto found = std::find(columns.begin(), columns.end(), name);
   if (found == columns.end())
-    fail(Failure::bad_input, file, ":1: no column \"", name, "\"; the columns are: ", csv::join(columns));
+    fail(Failure::bad_input, file, ":1: no column \"", name, "\"; the columns are: ", csv::join(columns), "; name it so in the first line");
   if (std::find(found + 1, columns.end(), name) != columns.end())
-    fail(Failure::bad_input, file, ":1: column \"", name, "\" is there twice: ", csv::join(columns));
+    fail(Failure::bad_input, file, ":1: column \"", name, "\" is there twice: ", csv::join(columns), "; rename one");
   return static_cast<std::size_t>(found - columns.begin());
 }
 
@@ -163,7 +189,7 @@ inline void Csv::require_unique(std::string_view name) const {
   for (const auto& row : rows) {
     const auto [found, is_new] = lines.emplace(row.fields[field], row.line);
     if (!is_new)
-      fail(Failure::bad_input, file, ":", row.line, ": ", name, " \"", row.fields[field], "\" is already at line ", found->second);
+      fail(Failure::bad_input, file, ":", row.line, ": ", name, " ", in_quotes(row.fields[field]), " is already at line ", found->second, "; each row needs its own");
   }
 }
 

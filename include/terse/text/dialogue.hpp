@@ -43,21 +43,24 @@ struct Dialogues {
 
 /// What a CSV must have besides `id` and `dialogue`; other columns are ignored.
 struct DialogueColumns {
-  bool summary = true;      ///< a column of that name; without it summaries are empty
-  bool unique_ids = false;  ///< for a submission, where each id stands once
+  bool summary = true;  ///< a column of that name; without it summaries are empty
 };
 
-/// Errors     Failure::bad_input: those of read_csv; a column isn't there; ids repeat
-inline Dialogues read_dialogues(const std::filesystem::path& file, DialogueColumns columns = {}) {
-  Csv csv = read_csv(file);
+/// Errors     Failure::bad_input: a column isn't there; there are no rows; an id stands twice (a submission has each once, and a row that
+///            is there twice would be in training and validation both)
+inline Dialogues dialogues_of(Csv csv, DialogueColumns columns = {}) {
   const std::size_t id = csv.column("id"), text = csv.column("dialogue"), summary = columns.summary ? csv.column("summary") : 0;
-  if (columns.unique_ids) csv.require_unique("id");
+  if (csv.rows.empty()) fail(Failure::bad_input, csv.file, ": no rows after the header; write a dialogue a row");
+  csv.require_unique("id");
   Dialogues dialogues{csv.file, {}};
   dialogues.rows.reserve(csv.rows.size());
   for (auto& [line, fields] : csv.rows)
     dialogues.rows.push_back({std::move(fields[id]), std::move(fields[text]), columns.summary ? std::move(fields[summary]) : "", line});
   return dialogues;
 }
+
+/// Errors     Failure::bad_input: those of read_csv and dialogues_of
+inline Dialogues read_dialogues(const std::filesystem::path& file, DialogueColumns columns = {}) { return dialogues_of(read_csv(file), columns); }
 
 /// Nothing but white space.
 inline bool is_blank(std::string_view text) { return text.find_first_not_of(" \t\r\n\v\f") == std::string_view::npos; }
@@ -144,6 +147,29 @@ Samples make_samples(const T& tokenizer, const Dialogues& dialogues, std::size_t
     made.samples.push_back({i, prompt, std::move(ids)});
   }
   return made;
+}
+
+/// Takes out the rows that can't be judged: there is no summary to compare with, or nothing to summarize. Returns one line of text on them;
+/// empty where none was.
+inline std::string drop_empty(Dialogues& dialogues) {
+  const auto all = dialogues.rows.size();
+  std::int64_t first_line = 0;
+  std::erase_if(dialogues.rows, [&](const Dialogue& row) {
+    const bool empty = is_blank(row.text) || is_blank(row.summary);
+    if (empty && first_line == 0) first_line = row.line;
+    return empty;
+  });
+  if (dialogues.rows.size() == all) return "";
+  return concat(dialogues.file, ": ", all - dialogues.rows.size(), " of ", all, " rows skipped: an empty dialogue or summary; the first is at line ", first_line);
+}
+
+/// One line of text on the rows whose dialogue is empty, which get an empty summary; empty where none is.
+inline std::string empty_dialogues(const Dialogues& dialogues) {
+  const auto empty = [](const Dialogue& row) { return is_blank(row.text); };
+  const auto first = std::find_if(dialogues.rows.begin(), dialogues.rows.end(), empty);
+  if (first == dialogues.rows.end()) return "";
+  return concat(dialogues.file, ": ", std::count_if(first, dialogues.rows.end(), empty), " of ", dialogues.rows.size(),
+                " rows have an empty dialogue, and get an empty summary; the first is at line ", first->line);
 }
 
 /// A prompt for each row, none dropped: no ids where the dialogue is empty, which gets an empty summary.

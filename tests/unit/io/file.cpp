@@ -58,8 +58,8 @@ TEST_CASE("a mapping outlives a move and the file's replacement") {
 TEST_CASE("a file that can't be read says why") {
   const TemporaryFolder folder;
   CHECK_THROWS_WITH(io::MappedFile(folder.path() / "none"),
-                    (folder.path() / "none").string() + ": cannot be read: No such file or directory");
-  CHECK_THROWS_WITH(io::MappedFile(folder.path()), folder.path().string() + ": cannot be read: Is a directory");
+                    (folder.path() / "none").string() + ": cannot be read: No such file or directory; is the name right?");
+  CHECK_THROWS_WITH(io::MappedFile(folder.path()), folder.path().string() + ": cannot be read: Is a directory; is the name right?");
   CHECK(failure_of([&] { io::MappedFile("/dev/null"); }) == Failure::bad_input);
 }
 

@@ -1,6 +1,5 @@
 #include "terse/text/csv.hpp"
 
-#include <fstream>
 #include <string>
 #include <vector>
 
@@ -12,16 +11,7 @@ using Fields = std::vector<std::string>;
 
 namespace {
 
-std::filesystem::path write(const TemporaryFolder& folder, const std::string& text) {
-  const auto file = folder.path() / "train.csv";
-  std::ofstream(file, std::ios::binary) << text;
-  return file;
-}
-
-text::Csv parse(const std::string& text) {
-  const TemporaryFolder folder;
-  return text::read_csv(write(folder, text));
-}
+text::Csv parse(const std::string& text) { return text::parse_csv(text, "train.csv"); }
 
 /// The message without the folder.
 template <class Action>
@@ -68,29 +58,48 @@ TEST_CASE("line ends, byte order mark and a missing last newline") {
 }
 
 TEST_CASE("what is wrong is said with file and line") {
-  CHECK(refusal([] { text::read_csv("no-such/train.csv"); }) == "train.csv: cannot be read; is the name right, and is it a CSV file?");
-  CHECK(refusal([] { text::read_csv(source_dir()); }).find("cannot be read") != std::string::npos);
+  CHECK(refusal([] { text::read_csv("no-such/train.csv"); }) == "train.csv: cannot be read: No such file or directory; is the name right, and is it a CSV file?");
+  CHECK(refusal([] { text::read_csv(source_dir()); }).find("cannot be read: Is a directory") != std::string::npos);
   CHECK(parse_refusal("") == "train.csv: is empty; its first line must name the columns");
+  CHECK(parse_refusal("\xEF\xBB\xBF") == "train.csv: is empty; its first line must name the columns");
   CHECK(parse_refusal("\n\n") == "train.csv: is empty; its first line must name the columns");
   CHECK(parse_refusal("id,dialogue,summary\n\"a\nb\",c,d\ne,f\n") == "train.csv:4: \"summary\" is missing: 2 fields, 3 expected");
   CHECK(parse_refusal("id,x\na,b,c\n") == "train.csv:2: 3 fields, 2 expected (id, x); put fields that hold commas in quotes");
-  CHECK(parse_refusal("id,x\na,b\nc,\"d\ne,f\n") == "train.csv:3: a quote opened in this row is never closed");
+  CHECK(parse_refusal("id,x\ra,b\rc\r") == "train.csv:3: \"x\" is missing: 1 field, 2 expected");
+}
+
+TEST_CASE("a quote that is wrong is found where it was opened") {
+  const std::string close = " is never closed; close it, or write \"\" for a quote inside quotes";
+  CHECK(parse_refusal("id,x\na,b\nc,\"d\ne,f\n") == "train.csv:3: the quote opened at byte 3" + close);
+  CHECK(parse_refusal("id,x\n\"a\n\"\"b\n\",\"c \"\"d\n\ne,f\n") == "train.csv:4: the quote opened at byte 3" + close);  // the row begins at line 2
   CHECK(parse_refusal("id,x\na,b \"c\" d\n") ==
-        "train.csv:2: column 5: a quote inside a field without quotes; put the field in quotes and write \"\" for each quote in it");
-  CHECK(parse_refusal("id,x\na,\"b\" c\n") == "train.csv:2: column 6: text after a closing quote; write \"\" for a quote inside quotes");
-  CHECK(parse_refusal(std::string("id,x\na,b\n\0,c\n", 13)) == "train.csv:3: a NUL byte; save the file as CSV in UTF-8");
-  CHECK(parse_refusal("id,x\n\"\n\",\xFF\n") == "train.csv:3: not UTF-8; save the file as CSV in UTF-8");
+        "train.csv:2: byte 5: a quote inside a field without quotes; put the field in quotes and write \"\" for each quote in it");
+  CHECK(parse_refusal("id,x\na,\"b\" c\n") == "train.csv:2: byte 6: text after a closing quote, which was opened at line 2; write \"\" for a quote inside quotes");
+  CHECK(parse_refusal("id,x\na,\"b\nc,d\ne,\"f\"\n") == "train.csv:4: byte 4: text after a closing quote, which was opened at line 2; write \"\" for a quote inside quotes");
+}
+
+TEST_CASE("only UTF-8 text goes on; the place of what isn't is said") {
+  CHECK(parse_refusal(std::string("id,x\na,b\nb\0,c\n", 14)) == "train.csv:3: byte 2: a NUL byte; save the file as CSV in UTF-8");
+  CHECK(parse_refusal("id,x\n\"\n\",caf\xE9\n") == "train.csv:3: byte 6: not UTF-8; save the file as CSV in UTF-8, e.g. iconv -f WINDOWS-1252 -t UTF-8");
+  for (const std::string& utf16 : {std::string("\xFF\xFEi\0d\0", 6), std::string("\xFE\xFF\0i\0d", 6), std::string("i\0d\0", 4), std::string("\0i\0d", 4)})
+    CHECK(parse_refusal(utf16) == "train.csv: is UTF-16; save it as CSV in UTF-8, e.g. iconv -f UTF-16 -t UTF-8");
+}
+
+TEST_CASE("a field of a whole file's size is a quote that is missing") {
+  const std::string most(text::longest_text, 'a');
+  CHECK(parse("id,x\n1,\"" + most + "\"\n").rows[0].fields[1].size() == most.size());
+  CHECK(parse_refusal("id,x\n1,2\n2,\"" + most + "a\"\n") == "train.csv:3: a field of 16777217 bytes, 16777216 are the most; is a quote missing at its end?");
 }
 
 TEST_CASE("columns are named where one is missing or doubled") {
   const auto csv = parse("id,text,text\n1,a,b\n");
-  CHECK(refusal([&] { csv.column("dialogue"); }) == "train.csv:1: no column \"dialogue\"; the columns are: id, text, text");
-  CHECK(refusal([&] { csv.column("text"); }) == "train.csv:1: column \"text\" is there twice: id, text, text");
+  CHECK(refusal([&] { csv.column("dialogue"); }) == "train.csv:1: no column \"dialogue\"; the columns are: id, text, text; name it so in the first line");
+  CHECK(refusal([&] { csv.column("text"); }) == "train.csv:1: column \"text\" is there twice: id, text, text; rename one");
 }
 
 TEST_CASE("ids that come twice are refused where asked") {
   const auto csv = parse("id,x\na,1\nb,2\na,3\n");
-  CHECK(refusal([&] { csv.require_unique("id"); }) == "train.csv:4: id \"a\" is already at line 2");
+  CHECK(refusal([&] { csv.require_unique("id"); }) == "train.csv:4: id \"a\" is already at line 2; each row needs its own");
   CHECK_NOTHROW(csv.require_unique("x"));
 }
 

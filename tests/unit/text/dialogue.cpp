@@ -95,7 +95,7 @@ TEST_CASE("rows are read by column name; others are ignored") {
   const TemporaryFolder folder;
   const auto file = folder.path() / "test.csv";
   std::ofstream(file, std::ios::binary) << "summary2,dialogue,id\nx,\"a\r\nb\",t_0\ny,,t_1\n";
-  const auto read = text::read_dialogues(file, {.summary = false, .unique_ids = true});
+  const auto read = text::read_dialogues(file, {.summary = false});
   REQUIRE(read.rows.size() == 2);
   CHECK(read.rows[0].id == "t_0");
   CHECK(read.rows[0].text == "a\r\nb");
@@ -104,8 +104,9 @@ TEST_CASE("rows are read by column name; others are ignored") {
   CHECK_THROWS_WITH(text::read_dialogues(file), Catch::Contains("no column \"summary\"; the columns are: summary2, dialogue, id"));
 
   std::ofstream(file, std::ios::binary) << "id,dialogue\na,x\na,y\n";
-  CHECK_THROWS_WITH(text::read_dialogues(file, {.summary = false, .unique_ids = true}), Catch::Contains("test.csv:3: id \"a\" is already at line 2"));
-  CHECK_NOTHROW(text::read_dialogues(file, {.summary = false}));
+  CHECK_THROWS_WITH(text::read_dialogues(file, {.summary = false}), Catch::Contains("test.csv:3: id \"a\" is already at line 2"));
+  std::ofstream(file, std::ios::binary) << "id,dialogue\n";
+  CHECK_THROWS_WITH(text::read_dialogues(file, {.summary = false}), Catch::Contains("test.csv: no rows after the header"));
 }
 
 TEST_CASE("the split is 5% by default rounding, disjoint, drawn by the seed") {
