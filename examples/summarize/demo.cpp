@@ -40,6 +40,7 @@ void print_files(const Options& options) {
 int demo(Options options) {
   constexpr std::size_t training_rows = 16000, held_out_rows = 200;
   choose_settings(options);
+  options.require_possible();
   std::error_code error;
   std::filesystem::create_directories(options.out, error);
   if (error) fail(Failure::cannot_write, options.out.string(), ": cannot be made: ", error.message(), "; name another folder with --out");

@@ -86,7 +86,7 @@ void write_predictions(const std::filesystem::path& path, const text::Dialogues&
 void make_folder_of(const std::filesystem::path& file) {
   std::error_code error;
   if (!file.parent_path().empty()) std::filesystem::create_directories(file.parent_path(), error);
-  if (error) fail(Failure::cannot_write, file.parent_path().string(), ": cannot be made: ", error.message());
+  if (error) fail(Failure::cannot_write, file.parent_path().string(), ": cannot be made: ", error.message(), "; name another place with --output or --out");
 }
 
 void print_table(const ordered_json& evaluation) {
@@ -123,10 +123,7 @@ void evaluate(const Options& options, const Checkpoint& checkpoint, const text::
 
 int evaluate(const Options& options) {
   const Checkpoint checkpoint = open_checkpoint(options);
-  auto dialogues = text::read_dialogues(options.data);
-  keep_first(dialogues, options.limit);
-  if (dialogues.rows.empty()) fail(Failure::bad_input, dialogues.file, ": no rows after the header");
-  evaluate(options, checkpoint, dialogues);
+  evaluate(options, checkpoint, read_to_judge(options, options.data));
   return 0;
 }
 
@@ -144,8 +141,7 @@ std::filesystem::path predict(const Options& options, const Checkpoint& checkpoi
 
 int predict(const Options& options) {
   const Checkpoint checkpoint = open_checkpoint(options);
-  auto dialogues = text::read_dialogues(options.data, {.summary = false, .unique_ids = true});
-  keep_first(dialogues, options.limit);
+  const auto dialogues = read_to_predict(options, options.data);
   const auto path = predict(options, checkpoint, dialogues, true);
   if (options.json) std::cout << ordered_json{{"output", path.string()}, {"samples", dialogues.rows.size()}}.dump() << "\n";
   else std::cout << path.string() << ": " << dialogues.rows.size() << " summaries\n";

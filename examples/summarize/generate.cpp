@@ -56,7 +56,7 @@ int stream(const Options& options, const Checkpoint& checkpoint, const Prompts& 
     const std::size_t whole = whole_characters(pending);
     std::cout << text::replace_malformed(std::string_view(pending).substr(0, whole)) << std::flush;
     pending.erase(0, whole);
-    return !interrupted();
+    return std::cout && !interrupted();
   };
   checkpoint.entry->make()->generate(job);
   std::cout << text::replace_malformed(pending) << std::endl;
@@ -95,7 +95,7 @@ int score(const Options& options) {
   }
   keep_first(dialogues, options.limit);
   const auto made = text::make_samples(checkpoint.tokenizer, dialogues, static_cast<std::size_t>(checkpoint.entry->sizes.context));
-  if (made.skipped() > 0) std::cerr << "terse-summarize: warning: " << made.warning(dialogues.file) << "\n";
+  warn(options, made.warning(dialogues.file));
   JsonLines answers(options.output);
   const auto losses = checkpoint.entry->make()->score({.weights = checkpoint.weights(), .samples = made.samples, .threads = options.threads_per_rank() * options.ranks});
   double sum = 0;

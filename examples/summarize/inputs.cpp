@@ -27,20 +27,17 @@ text::Bpe resolve_tokenizer(const Options& options, const ModelEntry& entry, con
   fail(Failure::usage, "--model ", entry.model, " needs --tokenizer DIR with vocab.json and merges.txt; GPT-2's are in examples/summarize/gpt2");
 }
 
-void require_fit(const text::Bpe& tokenizer, const ModelEntry& entry) {
+/// `folder`: the tokenizer's, for the message.
+void require_fit(const text::Bpe& tokenizer, const std::filesystem::path& folder, const ModelEntry& entry) {
   if (tokenizer.vocabulary() > entry.sizes.vocabulary)
-    fail(Failure::bad_input, "the tokenizer has ", tokenizer.vocabulary(), " ids, --model ", entry.model, " only ", entry.sizes.vocabulary,
+    fail(Failure::bad_input, (folder / "vocab.json").string(), ": has ", tokenizer.vocabulary(), " ids, --model ", entry.model, " only ", entry.sizes.vocabulary,
          "; use the tokenizer that belongs to the model");
 }
 
-void warn(const std::string& message) {
-  if (!message.empty()) std::cerr << "terse-summarize: warning: " << message << "\n";
-}
-
-text::Samples samples_of(const text::Bpe& tokenizer, const text::Dialogues& dialogues, const ModelEntry& entry) {
+text::Samples samples_of(const Options& options, const text::Bpe& tokenizer, const text::Dialogues& dialogues, const ModelEntry& entry) {
   auto samples = text::make_samples(tokenizer, dialogues, static_cast<std::size_t>(entry.sizes.context));
-  warn(samples.warning(dialogues.file));
-  if (samples.samples.empty()) fail(Failure::bad_input, dialogues.file, ": no usable row: each needs a dialogue and a summary");
+  if (samples.samples.empty()) fail(Failure::bad_input, samples.warning(dialogues.file), "; so none is left: each needs a dialogue and a summary");
+  warn(options, samples.warning(dialogues.file));
   return samples;
 }
 
@@ -73,13 +70,12 @@ TrainingInputs read_training(const Options& options) {
   const ModelEntry& entry = find_model(options, true);
   initial_weights(options, entry);
   const auto dialogues = text::read_dialogues(options.data);
-  if (dialogues.rows.empty()) fail(Failure::bad_input, dialogues.file, ": no rows after the header");
   TrainingInputs inputs{resolve_tokenizer(options, entry, dialogues), {}, {}, {}, {}};
-  require_fit(inputs.tokenizer, entry);
-  inputs.training = samples_of(inputs.tokenizer, dialogues, entry);
+  require_fit(inputs.tokenizer, options.tokenizer.empty() ? std::filesystem::path(options.init) : options.tokenizer, entry);
+  inputs.training = samples_of(options, inputs.tokenizer, dialogues, entry);
   if (!options.validation.empty()) {
     inputs.validation_rows = text::read_dialogues(options.validation);
-    inputs.validation = samples_of(inputs.tokenizer, inputs.validation_rows, entry);
+    inputs.validation = samples_of(options, inputs.tokenizer, inputs.validation_rows, entry);
     inputs.split = text::split(inputs.training.samples.size(), 0, options.seed, options.shuffle);
     inputs.split.validation = text::split(inputs.validation.samples.size(), 0, options.seed, false).training;
     if (options.shuffle) text::permute(inputs.split.validation, inputs.validation.samples.size(), RandomStream(options.seed, RandomUse::split));
@@ -109,7 +105,7 @@ Checkpoint open_checkpoint(const Options& options) {
   if (entry == nullptr)
     fail(Failure::bad_input, (folder / "config.json").string(), ": no model of ", sizes.words(), " in ", precision, " is compiled in; `terse-summarize plan --help` lists those that are");
   Checkpoint checkpoint{folder, text::Bpe::load(folder), entry};
-  require_fit(checkpoint.tokenizer, *entry);
+  require_fit(checkpoint.tokenizer, folder, *entry);
   return checkpoint;
 }
 
@@ -141,12 +137,34 @@ std::filesystem::path initial_weights(const Options& options, const ModelEntry& 
     if (std::filesystem::exists(file / "config.json")) {
       const auto sizes = io::read_config(file / "config.json");
       if (sizes != entry.sizes)
-        fail(Failure::bad_input, (file / "config.json").string(), ": ", sizes.words(), "; --model ", entry.model, " has ", entry.sizes.words());
+        fail(Failure::bad_input, (file / "config.json").string(), ": ", sizes.words(), "; --model ", entry.model, " has ", entry.sizes.words(), "; choose another of the two");
     }
     file /= "model.safetensors";
   }
   if (!std::filesystem::exists(file)) fail(Failure::bad_input, file.string(), ": not found; --init is \"scratch\", a folder with model.safetensors, or a .safetensors file");
   return file;
+}
+
+void warn(const Options& options, const std::string& message) {
+  if (message.empty()) return;
+  if (options.strict) fail(Failure::bad_input, message, "; mend the file, or leave --strict out");
+  std::cerr << "terse-summarize: warning: " << message << "\n";
+}
+
+text::Dialogues read_to_judge(const Options& options, const std::filesystem::path& file) {
+  auto dialogues = text::read_dialogues(file);
+  keep_first(dialogues, options.limit);
+  const auto skipped = text::drop_empty(dialogues);
+  if (dialogues.rows.empty()) fail(Failure::bad_input, skipped, "; so none is left: each needs a dialogue and a summary");
+  warn(options, skipped);
+  return dialogues;
+}
+
+text::Dialogues read_to_predict(const Options& options, const std::filesystem::path& file) {
+  auto dialogues = text::read_dialogues(file, {.summary = false});
+  keep_first(dialogues, options.limit);
+  warn(options, text::empty_dialogues(dialogues));
+  return dialogues;
 }
 
 void keep_first(text::Dialogues& dialogues, long limit) {

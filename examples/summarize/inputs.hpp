@@ -49,6 +49,13 @@ void require_device(const Options& options);
 /// The safetensors file that --init names, or nothing for scratch.
 std::filesystem::path initial_weights(const Options& options, const ModelEntry& entry);
 
+/// A warning on stderr, where there is one. With --strict it is an error: Failure::bad_input.
+void warn(const Options& options, const std::string& message);
+
+/// The first --limit rows of a CSV, and a warning of those that can't be used: without those for `evaluate`; for `predict` with them.
+text::Dialogues read_to_judge(const Options& options, const std::filesystem::path& file);
+text::Dialogues read_to_predict(const Options& options, const std::filesystem::path& file);
+
 /// The first `limit` rows (0: all).
 void keep_first(text::Dialogues& dialogues, long limit);
 

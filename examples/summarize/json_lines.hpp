@@ -9,7 +9,9 @@
 #include <nlohmann/json.hpp>
 
 #include <terse/core/error.hpp>
+#include <terse/core/json.hpp>
 #include <terse/io/file.hpp>
+#include <terse/text/csv.hpp>
 
 namespace summarize {
 
@@ -17,30 +19,49 @@ struct JsonLine {
   nlohmann::json object;
   long number = 0;  ///< from 1
 
-  [[noreturn]] void refuse(const std::string& what) const { terse::fail(terse::Failure::bad_input, "stdin:", number, ": ", what); }
+  std::string name() const { return terse::concat("stdin:", number); }
+  [[noreturn]] void refuse(const std::string& what) const { terse::fail(terse::Failure::bad_input, name(), ": ", what); }
   bool has(const char* key) const { return object.contains(key); }
   std::string text(const char* key) const {
-    if (!has(key)) refuse(terse::concat("\"", key, "\" is missing"));
-    if (!object[key].is_string()) refuse(terse::concat("\"", key, "\" must be a string"));
-    return object[key].get<std::string>();
+    if (!has(key)) refuse(terse::concat("\"", key, "\" is missing; name it so"));
+    if (!object[key].is_string()) refuse(terse::concat("\"", key, "\" is ", terse::in_words(object[key]), ", a string expected"));
+    const auto& text = object[key].get_ref<const std::string&>();
+    if (text.size() > terse::text::longest_text)
+      refuse(terse::concat("\"", key, "\" has ", text.size(), " bytes, ", terse::text::longest_text, " are the most"));
+    return text;
   }
-  /// A string as read; a number as it is written; without one, the line's number.
+  /// A string as read; a whole number as it is written; without one, the line's number.
   std::string id() const {
     if (!has("id")) return std::to_string(number);
-    return object["id"].is_string() ? object["id"].get<std::string>() : object["id"].dump();
+    const auto& id = object["id"];
+    if (!id.is_string() && !id.is_number_integer()) refuse(terse::concat("\"id\" is ", terse::in_words(id), ", a string or a whole number of 64 bits expected"));
+    return id.is_string() ? id.get<std::string>() : id.dump();
   }
 };
+
+/// Calls body(line, number) for each line, numbered from 1.
+template <class Body>
+void for_each_line(std::istream& in, Body&& body) {
+  std::string text;
+  for (long number = 1; std::getline(in, text); ++number) body(static_cast<const std::string&>(text), number);
+  if (in.bad()) terse::fail(terse::Failure::bad_input, "stdin: cannot be read; is it a folder?");
+}
 
 /// Calls body(JsonLine) for each line that isn't empty.
 template <class Body>
 void for_each_json_line(std::istream& in, Body&& body) {
-  std::string text;
-  for (long number = 1; std::getline(in, text); ++number) {
-    if (text.find_first_not_of(" \t\r") == std::string::npos) continue;
-    JsonLine line{nlohmann::json::parse(text, nullptr, false), number};
-    if (!line.object.is_object()) line.refuse("not a JSON object");
+  for_each_line(in, [&](const std::string& text, long number) {
+    if (text.find_first_not_of(" \t\r") == std::string::npos) return;
+    JsonLine line{{}, number};
+    line.object = terse::parse_json(text, {line.name(), "each line is one JSON object"});
+    if (!line.object.is_object()) line.refuse(terse::in_words(line.object) + ", a JSON object expected");
     body(static_cast<const JsonLine&>(line));
-  }
+  });
+}
+
+/// Errors     Failure::cannot_write: what was printed so far hasn't all been written
+inline void require_written(const std::ostream& out) {
+  if (!out) terse::fail(terse::Failure::cannot_write, "stdout: cannot be written; is the disk full, or has its reader ended?");
 }
 
 /// Where answers go: a file that appears whole or not at all, or stdout where no file is named.
@@ -52,7 +73,7 @@ class JsonLines {
   void write(const nlohmann::ordered_json& object) {
     const auto line = object.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
     if (file_) file_->write(line);
-    else std::cout << line;
+    else require_written(std::cout << line);
   }
   void commit() {
     if (file_) file_->commit();

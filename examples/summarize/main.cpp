@@ -1,15 +1,21 @@
 // terse-summarize: fine-tune a GPT for dialogue summarization, evaluate it, write submission.csv.
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <csignal>
 #include <iostream>
 #include <map>
 #include <set>
+#include <span>
 
 #include <CLI/CLI.hpp>
 
 #include <terse/device/cpu_features.hpp>
 
 #include "commands.hpp"
+#include "json_lines.hpp"
+#include "usage.hpp"
 
 namespace summarize {
 
@@ -23,6 +29,16 @@ volatile std::sig_atomic_t interrupt_seen = 0;
 extern "C" void on_interrupt(int) {
   interrupt_seen = 1;
   std::signal(SIGINT, SIG_DFL);  // the second ctrl-C ends the program at once
+}
+
+/// A write that fails then says why, instead of ending the program: a reader that has gone, a limit on files' size. And no file that is
+/// opened later takes the place of a closed stdin, stdout or stderr: what is printed would go into it.
+void prepare_streams() {
+  std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);
+  std::ios::sync_with_stdio(false);
+  for (const int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO})
+    if (::fcntl(stream, F_GETFD) < 0 && ::open(stream == STDOUT_FILENO ? "/dev/full" : "/dev/null", O_RDWR) < 0) std::exit(static_cast<int>(Failure::cannot_write));
 }
 
 constexpr const char* short_help =
@@ -52,10 +68,7 @@ int main_of(int argc, char** argv) {
     std::cout << short_help;
     return 0;
   }
-  const std::string first = argv[1];
-  const auto is_first = [&first](const CLI::App* command) { return command->get_name() == first; };
-  if (!first.starts_with('-') && app.get_subcommands(is_first).empty())  // CLI11 would only say that a command is missing
-    fail(Failure::usage, "no command \"", first, "\"; try terse-summarize --help");
+  require_known_words(app, std::span<const char* const>(argv + 1, argv + argc));
   try {
     app.parse(argc, argv);
   } catch (const CLI::CallForHelp&) {
@@ -66,14 +79,14 @@ int main_of(int argc, char** argv) {
     const auto chosen = app.get_subcommands();
     fail(Failure::usage, error.what(), "; try terse-summarize ", chosen.empty() ? "" : chosen.front()->get_name() + " ", "--help");
   }
+  options.require_possible();
   const std::string command = app.get_subcommands().front()->get_name();
   const std::set<std::string> stops_in_order{"demo", "train", "run", "evaluate", "predict", "generate"};  // these ask interrupted()
   if (stops_in_order.contains(command)) std::signal(SIGINT, on_interrupt);
   const int code = dispatch(command, options);
   const std::set<std::string> leaves_results{"demo", "train", "run", "evaluate"};
   if (leaves_results.contains(command)) write_report(options);
-  std::cout.flush();
-  if (!std::cout) fail(Failure::cannot_write, "stdout: cannot be written; is the disk full?");
+  require_written(std::cout.flush());
   return code;
 }
 
@@ -90,8 +103,8 @@ bool interrupted() { return interrupt_seen != 0; }
 }  // namespace summarize
 
 int main(int argc, char** argv) {
-  std::ios::sync_with_stdio(false);
   try {
+    summarize::prepare_streams();
     return summarize::main_of(argc, argv);
   } catch (const terse::Error& error) {
     std::cerr << "terse-summarize: error: " << summarize::one_line(error.what()) << "\n";
@@ -99,8 +112,17 @@ int main(int argc, char** argv) {
   } catch (const std::bad_alloc&) {
     std::cerr << "terse-summarize: error: out of memory; try a smaller --batch or --decode-batch\n";
     return static_cast<int>(terse::Failure::device);
+  } catch (const std::length_error&) {  // more than a vector can hold
+    std::cerr << "terse-summarize: error: out of memory; try a smaller --batch or --decode-batch\n";
+    return static_cast<int>(terse::Failure::device);
+  } catch (const std::filesystem::filesystem_error& error) {
+    std::cerr << "terse-summarize: error: " << summarize::one_line(error.path1().string()) << ": " << error.code().message() << "; is the name right?\n";
+    return static_cast<int>(terse::Failure::bad_input);
+  } catch (const std::system_error& error) {
+    std::cerr << "terse-summarize: error: cannot start its threads: " << error.code().message() << "; try fewer --ranks or --threads\n";
+    return static_cast<int>(terse::Failure::device);
   } catch (const std::exception& error) {
-    std::cerr << "terse-summarize: error: internal: " << error.what() << "\n";
+    std::cerr << "terse-summarize: error: internal: " << summarize::one_line(error.what()) << "\n";
     return static_cast<int>(terse::Failure::internal);
   }
 }

@@ -1,12 +1,15 @@
 #include "options.hpp"
 
 #include <algorithm>
+#include <charconv>
 #include <cstdlib>
+#include <limits>
 #include <set>
 #include <thread>
 
 #include <CLI/CLI.hpp>
 
+#include <terse/core/json.hpp>
 #include <terse/device/openmp.hpp>
 
 #include "compiled_model.hpp"
@@ -29,7 +32,30 @@ int Options::threads_of_each(int rank_count) const {
   return std::max(1, static_cast<int>(std::thread::hardware_concurrency()) / rank_count);
 }
 
+void Options::require_possible() const {
+  decode::require_valid(strategy);
+  const double samples = static_cast<double>(steps) * static_cast<double>(batch) * static_cast<double>(accumulate) * ranks;
+  if (samples > 4294967296.0)  // samples are counted in 32 bits where dropout draws from that count
+    fail(Failure::usage, "--steps ", steps, " x --batch ", batch, " x --accumulate ", accumulate, " x --ranks ", ranks, " are more than 4294967296 samples; ask for fewer");
+  if (std::int64_t{ranks} * threads > 4096) fail(Failure::usage, "--ranks ", ranks, " x --threads ", threads, " are more than 4096 threads; ask for fewer");
+}
+
 namespace {
+
+constexpr long most_steps = 1'000'000'000;
+
+/// A number in a range, which not-a-number isn't.
+template <class T>
+CLI::Validator from_to(T least, T most) {
+  const std::string what = concat(std::is_integral_v<T> ? "a whole number from " : "a number from ", least, " to ", most);
+  const auto check = [=](const std::string& text) {
+    T value{};
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    const bool good = error == std::errc() && end == text.data() + text.size() && value >= least && value <= most;
+    return good ? std::string() : concat(in_quotes(text), " isn't ", what);
+  };
+  return CLI::Validator(check, concat("[", least, " - ", most, "]"));
+}
 
 std::string names(std::string ModelEntry::*member) {
   std::string joined;
@@ -46,8 +72,8 @@ void add_model(CLI::App& command, Options& o) {
 
 void add_machine(CLI::App& command, Options& o) {
   command.add_option("--device", o.device, "auto, cpu or cuda")->check(CLI::IsMember({"auto", "cpu", "cuda"}))->capture_default_str();
-  command.add_option("--ranks", o.ranks, "how many ranks share the work (threads, on CPU)")->check(CLI::Range(1, 1024))->capture_default_str();
-  command.add_option("--threads", o.threads, "threads of each rank; 0: the cores, shared among the ranks")->check(CLI::Range(0, 4096))->capture_default_str();
+  command.add_option("--ranks", o.ranks, "how many ranks share the work (threads, on CPU)")->check(from_to(1, 1024))->capture_default_str();
+  command.add_option("--threads", o.threads, "threads of each rank; 0: the cores, shared among the ranks")->check(from_to(0, 4096))->capture_default_str();
   command.add_option("--precision", o.precision, "auto, " + names(&ModelEntry::precision))->check(CLI::IsMember({"auto", "fp32", "fp16", "bf16"}))->capture_default_str();
 }
 
@@ -56,43 +82,45 @@ void add_tokenizer(CLI::App& command, Options& o, const std::string& without) {
 }
 
 void add_training(CLI::App& command, Options& o) {
-  const auto positive = CLI::Range(1L, 1L << 40);
-  const auto fraction = CLI::Range(0.0, 0.999999);
+  const auto positive = from_to(1L, most_steps), any = from_to(0L, most_steps);
+  const auto fraction = from_to(0.0, 0.999999);
   command.add_option("--validation", o.validation, "CSV to judge by; default: a part of --data");
   command.add_option("--validation-split", o.validation_split, "part of --data to judge by")->check(fraction)->capture_default_str();
   command.add_option("--init", o.init, "scratch, or a folder or .safetensors file of GPT-2 weights")->capture_default_str();
-  command.add_option("--batch", o.batch, "samples per rank and micro-batch")->check(CLI::Range(1L, 65536L))->capture_default_str();
-  command.add_option("--accumulate", o.accumulate, "micro-batches per rank and step")->check(CLI::Range(1L, 65536L))->capture_default_str();
+  command.add_option("--batch", o.batch, "samples per rank and micro-batch")->check(from_to(1L, 65536L))->capture_default_str();
+  command.add_option("--accumulate", o.accumulate, "micro-batches per rank and step")->check(from_to(1L, 65536L))->capture_default_str();
   command.add_option("--steps", o.steps, "optimizer steps")->check(positive)->capture_default_str();
-  command.add_option("--lr", o.lr, "highest learning rate")->check(CLI::NonNegativeNumber)->capture_default_str();
-  command.add_option("--min-lr", o.min_lr, "learning rate at the end")->check(CLI::NonNegativeNumber)->capture_default_str();
-  command.add_option("--warmup", o.warmup, "steps of rising learning rate")->check(CLI::NonNegativeNumber)->capture_default_str();
-  command.add_option("--weight-decay", o.weight_decay, "of matrices and embeddings")->check(CLI::NonNegativeNumber)->capture_default_str();
+  command.add_option("--lr", o.lr, "highest learning rate")->check(from_to(0.0, 1000.0))->capture_default_str();
+  command.add_option("--min-lr", o.min_lr, "learning rate at the end")->check(from_to(0.0, 1000.0))->capture_default_str();
+  command.add_option("--warmup", o.warmup, "steps of rising learning rate")->check(any)->capture_default_str();
+  command.add_option("--weight-decay", o.weight_decay, "of matrices and embeddings")->check(from_to(0.0, 1000.0))->capture_default_str();
   command.add_option("--beta1", o.beta1, "AdamW's")->check(fraction)->capture_default_str();
   command.add_option("--beta2", o.beta2, "AdamW's")->check(fraction)->capture_default_str();
-  command.add_option("--clip", o.clip, "largest global gradient norm; 0: no clipping")->check(CLI::NonNegativeNumber)->capture_default_str();
+  command.add_option("--clip", o.clip, "largest global gradient norm; 0: no clipping")->check(from_to(0.0, 1e9))->capture_default_str();
   command.add_option("--dropout", o.dropout, "at GPT-2's four sites")->check(fraction)->capture_default_str();
   command.add_option("--normalisation", o.normalisation, "mean loss over each micro-batch, or over the step's tokens")->check(CLI::IsMember({"micro-batch", "token"}))->capture_default_str();
-  command.add_option("--shuffle", o.shuffle, "true: a new order each epoch; false: file order")->capture_default_str();
-  command.add_option("--evaluate-every", o.evaluate_every, "steps between validations; 0: only at the end")->check(CLI::NonNegativeNumber)->capture_default_str();
-  command.add_option("--evaluate-samples", o.evaluate_samples, "validation samples used while training")->check(CLI::NonNegativeNumber)->capture_default_str();
+  command.add_option("--shuffle", o.shuffle, "true: a new order each epoch; false: file order")->check(CLI::IsMember({"true", "false"}))->capture_default_str();
+  command.add_option("--evaluate-every", o.evaluate_every, "steps between validations; 0: only at the end")->check(any)->capture_default_str();
+  command.add_option("--evaluate-samples", o.evaluate_samples, "validation samples used while training")->check(any)->capture_default_str();
   command.add_option("--log-every", o.log_every, "steps between lines")->check(positive)->capture_default_str();
 }
 
-void add_seed(CLI::App& command, Options& o) { command.add_option("--seed", o.seed, "of everything random")->capture_default_str(); }
+void add_seed(CLI::App& command, Options& o) { command.add_option("--seed", o.seed, "of everything random")->check(from_to(std::uint64_t{0}, ~std::uint64_t{0}))->capture_default_str(); }
+
+void add_strict(CLI::App& command, Options& o) { command.add_flag("--strict", o.strict, "rows without dialogue or summary are an error (exit 3)"); }
 
 void add_decoding(CLI::App& command, Options& o) {
   auto& s = o.strategy;
   command.add_flag("--greedy", s.greedy, "the likeliest token, always");
-  command.add_option("--temperature", s.temperature, "below 1, likely tokens become likelier")->capture_default_str();
-  command.add_option("--top-k", s.top_k, "only the k likeliest tokens; 0: all")->capture_default_str();
-  command.add_option("--top-p", s.top_p, "only the likeliest tokens of this total probability")->capture_default_str();
-  command.add_option("--max-new", s.max_new, "most new tokens of a text")->check(CLI::Range(1, 1 << 20))->capture_default_str();
-  command.add_option("--decode-batch", o.decode_batch, "texts written at a time; doesn't change them")->check(CLI::Range(1L, 65536L))->capture_default_str();
+  command.add_option("--temperature", s.temperature, "below 1, likely tokens become likelier")->check(from_to(0.0, 1e6))->capture_default_str();
+  command.add_option("--top-k", s.top_k, "only the k likeliest tokens; 0: all")->check(from_to(0, std::numeric_limits<int>::max()))->capture_default_str();
+  command.add_option("--top-p", s.top_p, "only the likeliest tokens of this total probability")->check(from_to(0.0, 1.0))->capture_default_str();
+  command.add_option("--max-new", s.max_new, "most new tokens of a text")->check(from_to(1, 1 << 20))->capture_default_str();
+  command.add_option("--decode-batch", o.decode_batch, "texts written at a time; doesn't change them")->check(from_to(1L, 65536L))->capture_default_str();
 }
 
 void add_answers(CLI::App& command, Options& o, const std::string& output, const std::string& json) {
-  command.add_option("--limit", o.limit, "only the first rows; 0: all")->check(CLI::NonNegativeNumber)->capture_default_str();
+  command.add_option("--limit", o.limit, "only the first rows; 0: all")->check(from_to(0L, most_steps))->capture_default_str();
   command.add_option("--output", o.output, output);
   command.add_flag("--json", o.json, json);
 }
@@ -115,6 +143,7 @@ void add_training_command(CLI::App& app, Options& o, const std::string& name, co
   add_tokenizer(command, o, "default: the --init folder; a model whose vocabulary isn't GPT-2's trains its own on the data");
   add_training(command, o), add_machine(command, o), add_seed(command, o);
   command.add_option("--out", o.out, "folder for all results")->capture_default_str();
+  add_strict(command, o);
   if (name != "run") return;
   command.add_option("--test", o.test, "CSV with the columns id, dialogue to write submission.csv for; default: the validation rows");
   add_answers(command, o, "submission.csv to write; default: into --out", "print evaluation.json on stdout");
@@ -127,9 +156,9 @@ void define_commands(CLI::App& app, Options& o) {
   o.model = default_model();
   CLI::App& demo = add_command(app, "demo", "the whole job on synthetic dialogues, in minutes: trains, evaluates, predicts");
   demo.add_option("--out", o.out, "folder for all results")->capture_default_str();
-  demo.add_option("--steps", o.demo_steps, "optimizer steps")->check(CLI::Range(1L, 1L << 40))->capture_default_str();
-  demo.add_option("--ranks", o.ranks, "how many ranks share the work")->check(CLI::Range(1, 1024))->capture_default_str();
-  demo.add_option("--threads", o.threads, "threads of each rank; 0: the cores, shared among the ranks")->check(CLI::Range(0, 4096))->capture_default_str();
+  demo.add_option("--steps", o.demo_steps, "optimizer steps")->check(from_to(1L, most_steps))->capture_default_str();
+  demo.add_option("--ranks", o.ranks, "how many ranks share the work")->check(from_to(1, 1024))->capture_default_str();
+  demo.add_option("--threads", o.threads, "threads of each rank; 0: the cores, shared among the ranks")->check(from_to(0, 4096))->capture_default_str();
   add_seed(demo, o);
 
   add_training_command(app, o, "train", "fine-tunes, or trains from scratch, on a CSV of dialogues and summaries");
@@ -140,7 +169,7 @@ void define_commands(CLI::App& app, Options& o) {
                                   : add_command(app, "predict", "writes submission.csv (id,summary) for a CSV of dialogues");
     command.add_option("--data", o.data, evaluates ? "CSV with the columns id, dialogue, summary" : "CSV with the columns id, dialogue")->required();
     add_answers(command, o, "file to write; default: into --out", evaluates ? "print evaluation.json on stdout" : "say as JSON what was written");
-    add_checkpoint(command, o), add_decoding(command, o), add_machine(command, o), add_seed(command, o);
+    add_checkpoint(command, o), add_decoding(command, o), add_machine(command, o), add_seed(command, o), add_strict(command, o);
   }
 
   CLI::App& generate = add_command(app, "generate", "continues prompts: JSON lines {\"id\",\"prompt\"} or {\"id\",\"dialogue\"} on stdin, or --data, or --prompt");
@@ -164,7 +193,7 @@ void define_commands(CLI::App& app, Options& o) {
 
   CLI::App& plan = add_command(app, "plan", "memory, batch arithmetic and expected time of a training; needs no data");
   add_model(plan, o), add_training(plan, o), add_machine(plan, o);
-  plan.add_option("--decode-batch", o.decode_batch, "texts written at a time")->check(CLI::Range(1L, 65536L))->capture_default_str();
+  plan.add_option("--decode-batch", o.decode_batch, "texts written at a time")->check(from_to(1L, 65536L))->capture_default_str();
   plan.add_flag("--json", o.json, "as JSON");
 
   CLI::App& report = add_command(app, "report", "writes report.html again from what is in --out");

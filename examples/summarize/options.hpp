@@ -30,7 +30,7 @@ struct Options {
   long batch = 16, accumulate = 8, steps = 500, demo_steps = 1000, warmup = 100, evaluate_every = 100, evaluate_samples = 32, log_every = 1;
   double lr = 3e-4, min_lr = 3e-5, weight_decay = 0.1, beta1 = 0.9, beta2 = 0.95, clip = 1.0, dropout = 0.1;
   std::string normalisation = "micro-batch";
-  bool shuffle = true;
+  bool shuffle = true, strict = false;
   std::uint64_t seed = 42;
 
   // decoding
@@ -43,6 +43,8 @@ struct Options {
   bool decode = false, mean = false;
 
   train::TrainOptions train_options() const;
+  /// Errors     Failure::usage: each number is in its range, but together they ask for more than there can be
+  void require_possible() const;
   /// Threads of each rank: as given, else the machine's cores shared among the ranks.
   int threads_per_rank() const { return threads_of_each(ranks); }
   int threads_of_each(int rank_count) const;

@@ -14,22 +14,23 @@ using nlohmann::ordered_json;
 
 int tokenize(const Options& options) {
   const auto tokenizer = text::Bpe::load(options.tokenizer);
-  std::string line;
-  for (long number = 1; std::getline(std::cin, line); ++number) {
+  for_each_line(std::cin, [&](const std::string& line, long number) {
+    require_written(std::cout);
     if (!options.decode) {
       std::cout << nlohmann::json(tokenizer.encode(line)).dump() << "\n";
-      continue;
+      return;
     }
-    const auto ids = nlohmann::json::parse(line, nullptr, false);
-    if (!ids.is_array()) fail(Failure::bad_input, "stdin:", number, ": not a JSON array of ids");
+    const std::string name = concat("stdin:", number);
+    const auto ids = parse_json(line, {name, "each line is a JSON array of ids"});
+    if (!ids.is_array()) fail(Failure::bad_input, name, ": ", in_words(ids), ", a JSON array of ids expected");
     std::vector<TokenId> tokens;
     for (const auto& id : ids) {
       if (!id.is_number_integer() || id < 0 || id >= tokenizer.vocabulary())
-        fail(Failure::bad_input, "stdin:", number, ": ", id.dump(), " isn't an id below ", tokenizer.vocabulary());
+        fail(Failure::bad_input, name, ": ", in_words(id), " isn't an id; they are whole numbers from 0 to ", tokenizer.vocabulary() - 1);
       tokens.push_back(id.get<TokenId>());
     }
     std::cout << tokenizer.decode(tokens) << "\n";
-  }
+  });
   return 0;
 }
 
@@ -40,6 +41,7 @@ int rouge(const Options& options) {
     const auto scores = score(line.text("reference"), line.text("prediction"));
     if (options.mean) all.push_back(scores);
     std::cout << ordered_json{{"rouge1", scores.rouge1.f1}, {"rouge2", scores.rouge2.f1}, {"rougeL", scores.rougeL.f1}, {"rougeLsum", scores.rougeLsum.f1}}.dump() << "\n";
+    require_written(std::cout);
   });
   if (!options.mean) return 0;
   if (all.empty()) fail(Failure::bad_input, "stdin: no pairs; each line is {\"reference\": ..., \"prediction\": ...}");

@@ -109,12 +109,13 @@ int run(const Options& options) {
   longest_prompt(options, find_model(options, true));
   const auto inputs = read_training(options);
   text::Dialogues test;
-  if (!options.test.empty()) test = text::read_dialogues(options.test, {.summary = false, .unique_ids = true});
+  if (!options.test.empty()) test = read_to_predict(options, options.test);
   if (const int code = train(options, inputs); code != 0) return code;
   const Checkpoint checkpoint = open_checkpoint(options);
   auto validation = inputs.validation_rows;
+  keep_first(validation, options.limit);
   if (options.test.empty()) test = validation;
-  keep_first(validation, options.limit), keep_first(test, options.limit);
+  text::drop_empty(validation);  // the training has warned of them; a submission keeps them
   auto evaluation = options;
   evaluation.output.clear();  // --output names the submission
   if (validation.rows.empty()) std::cerr << "terse-summarize: warning: no row is left to validate with, so nothing was evaluated; raise --validation-split or name a --validation file\n";

@@ -27,8 +27,8 @@ class SmallJob {
   /// Trains into folder()/name; `options` win over these.
   Running::Result train(const std::string& name, const Arguments& options = {}) const { return succeed(training(name, options)); }
   Arguments training(const std::string& name, const Arguments& options = {}) const {
-    return Arguments{"train", "--data", data(), "--out", file(name)} +
-           with_defaults(options, {{"--model", "demo"}, {"--precision", "fp32"}, {"--steps", "4"}, {"--batch", "2"}, {"--accumulate", "1"}, {"--threads", "1"}, {"--warmup", "2"}, {"--lr", "0.002"}});
+    return Arguments{"train"} +
+           with_defaults(options, {{"--data", data()}, {"--out", file(name)}, {"--model", "demo"}, {"--precision", "fp32"}, {"--steps", "4"}, {"--batch", "2"}, {"--accumulate", "1"}, {"--threads", "1"}, {"--warmup", "2"}, {"--lr", "0.002"}});
   }
   std::vector<json> metrics(const std::string& name) const { return json_lines_of(content_of(folder() / name / "metrics.jsonl")); }
 

@@ -4,15 +4,21 @@ if(NOT TARGET terse-summarize)
   return()
 endif()
 
+function(terse_add_e2e_test name)
+  terse_add_test(e2e_${name} e2e ${ARGN})
+  add_dependencies(e2e_${name} terse-summarize)
+  target_compile_definitions(e2e_${name} PRIVATE TERSE_SUMMARIZE="$<TARGET_FILE:terse-summarize>")
+  target_include_directories(e2e_${name} PRIVATE ${CMAKE_CURRENT_FUNCTION_LIST_DIR} ${PROJECT_SOURCE_DIR}/examples/summarize)
+  target_compile_options(e2e_${name} PRIVATE -O0)  # the work is done by the program
+endfunction()
+
 file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_LIST_DIR}/*.cpp)
 foreach(source ${sources})
   get_filename_component(name ${source} NAME_WE)
-  terse_add_test(e2e_${name} e2e ${source})
-  add_dependencies(e2e_${name} terse-summarize)
-  target_compile_definitions(e2e_${name} PRIVATE TERSE_SUMMARIZE="$<TARGET_FILE:terse-summarize>")
-  target_include_directories(e2e_${name} PRIVATE ${PROJECT_SOURCE_DIR}/examples/summarize)
-  target_compile_options(e2e_${name} PRIVATE -O0)  # the work is done by the program
+  terse_add_e2e_test(${name} ${source})
 endforeach()
+file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_LIST_DIR}/mistakes/*.cpp)
+terse_add_e2e_test(mistakes ${sources})
 
 # The check of the CPU, with a program that no CPU can run.
 add_executable(asks_for_every_instruction support/asks_for_every_instruction.cpp ${PROJECT_SOURCE_DIR}/examples/summarize/start_check.cpp)
