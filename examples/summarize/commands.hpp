@@ -5,6 +5,7 @@
 
 #include "inputs.hpp"
 #include "options.hpp"
+#include "run_folder.hpp"
 
 namespace summarize {
 
@@ -21,7 +22,8 @@ int plan(const Options& options);
 int report(const Options& options);
 
 // What `run` and `demo` put together.
-int train(const Options& options, const TrainingInputs& inputs);
+/// `test`: what to predict; without rows: the validation's.
+int run(const Options& options, const TrainingInputs& inputs, text::Dialogues test, RunFolder& folder);
 void evaluate(const Options& options, const Checkpoint& checkpoint, const text::Dialogues& dialogues);
 /// Returns where the submission is.
 /// Returns the submission's path. `writes_predictions`: predictions.jsonl too, which an evaluation before has written with references.

@@ -19,17 +19,30 @@ namespace summarize {
 
 using namespace terse;
 
+/// Texts that the model in training writes at each validation: what --early-stop judges by.
+struct ValidationTexts {
+  std::vector<decode::Prompt> prompts;  ///< empty: none are wanted
+  decode::Strategy strategy;
+  TokenId end_of_text = 0;
+  std::function<void(const std::vector<decode::Generation>&)> on_texts;  ///< rank 0, after on_validation and before on_step
+};
+
 struct TrainJob {
   train::TrainData data;
   train::TrainOptions options;
   int threads = 1;                ///< per rank
   std::filesystem::path weights;  ///< safetensors to start from; empty: from scratch
-  /// Writes the parameters (full precision) as safetensors to a path.
-  using WriteWeights = std::function<void(const std::filesystem::path&)>;
-  /// Rank 0, when parameters should be kept: the best so far, or the last.
-  std::function<void(bool is_best, const WriteWeights&)> keep;
-  /// Rank 0, before the first step.
-  std::function<void(const train::MemoryPlan&, Index token_capacity)> on_plan;
+  std::filesystem::path tensors;  ///< of the saved state to go on from, as are the numbers of `state`; empty: a new run
+  train::RunState state;
+  ValidationTexts validation_texts;
+
+  /// Writes a safetensors file to a path.
+  using Write = std::function<void(const std::filesystem::path&)>;
+  // All of these on rank 0.
+  std::function<void(const train::MemoryPlan&, Index token_capacity)> on_start;                                    ///< before the first step, when all is read
+  std::function<void(const train::RunState&, const Write& weights)> on_resume;                                     ///< where it goes on from a state
+  std::function<void(const train::RunState&, const Write& weights)> keep_best;                                     ///< the lowest validation loss so far
+  std::function<void(const train::RunState&, const Write& weights, const Write& tensors)> keep_last;               ///< a state that the run can go on from
 };
 
 struct GenerateJob {
@@ -53,7 +66,8 @@ class CompiledModel {
  public:
   virtual ~CompiledModel() = default;
 
-  virtual train::MemoryPlan plan(Index token_capacity, int threads) const = 0;
+  /// `tree_leaves`: micro-batches a rank and step where sums are reproducible, else 0.
+  virtual train::MemoryPlan plan(Index token_capacity, int threads, long tree_leaves = 0) const = 0;
   virtual std::size_t generation_bytes(Index decode_batch) const = 0;
   /// Trains as one rank among `communicator`'s; the observer hears on rank 0.
   virtual void train(const TrainJob& job, dist::Communicator& communicator, train::TrainObserver& observer) const = 0;

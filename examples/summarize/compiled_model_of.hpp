@@ -14,8 +14,8 @@ class CompiledModelOf final : public CompiledModel {
   static constexpr bool converts_always = !std::is_same_v<typename Model::Parameter, terse::bfloat16>;  // OpenBLAS has a global name like it
 
  public:
-  train::MemoryPlan plan(Index token_capacity, int threads) const override {
-    return train::plan<Model>(token_capacity, threads, converts_always || !Blas::multiplies_bfloat16());
+  train::MemoryPlan plan(Index token_capacity, int threads, long tree_leaves) const override {
+    return train::plan<Model>(token_capacity, threads, converts_always || !Blas::multiplies_bfloat16(), tree_leaves);
   }
 
   std::size_t generation_bytes(Index decode_batch) const override {
@@ -26,16 +26,20 @@ class CompiledModelOf final : public CompiledModel {
     Cpu cpu(job.threads);
     Model model(cpu);
     train::Trainer<Model> trainer(model, communicator, job.data, job.options);
+    Keeper keeper(job, trainer, model, observer);
     if (communicator.is_first()) {
-      if (job.weights.empty()) nn::initialize<Model>(trainer.parameters(), job.options.schedule.seed);
-      else io::read_weights<Model>(job.weights, trainer.parameters());
-      job.on_plan(plan(trainer.token_capacity(), cpu.threads()), trainer.token_capacity());
+      if (!job.tensors.empty()) train::read_tensors(job.tensors, trainer);
+      else if (!job.weights.empty()) io::read_weights<Model>(job.weights, trainer.parameters());
+      else nn::initialize<Model>(trainer.parameters(), job.options.schedule.seed);
+      job.on_start(plan(trainer.token_capacity(), cpu.threads(), job.options.reproducible ? job.options.schedule.accumulate : 0), trainer.token_capacity());
     }
-    trainer.share_parameters();
-    const auto write = [&](const std::filesystem::path& path) { io::write_weights<Model>(path, trainer.parameters()); };
-    Keeper keeper(observer, [&] { job.keep(true, write); });
+    if (job.tensors.empty()) {
+      trainer.share_parameters();
+    } else {
+      trainer.resume(job.state);
+      if (communicator.is_first()) job.on_resume(trainer.state(), keeper.weights());
+    }
     trainer.run(keeper);
-    if (communicator.is_first()) job.keep(false, write);
     communicator.barrier();
   }
 
@@ -78,20 +82,39 @@ class CompiledModelOf final : public CompiledModel {
     return model;
   }
 
-  /// Passes everything on, and keeps the parameters whenever they are the best.
+  /// Passes everything on, and sees to it that parameters are kept and validation texts written.
   class Keeper final : public train::TrainObserver {
    public:
-    Keeper(train::TrainObserver& inner, std::function<void()> keep_best) : inner_(&inner), keep_best_(std::move(keep_best)) {}
+    Keeper(const TrainJob& job, const train::Trainer<Model>& trainer, const Model& model, train::TrainObserver& inner) : job_(&job), trainer_(&trainer), model_(&model), inner_(&inner) {}
+
+    TrainJob::Write weights() const {
+      return [this](const std::filesystem::path& path) { io::write_weights<Model>(path, trainer_->parameters(), {{"step", std::to_string(trainer_->state().step)}}); };
+    }
+
     bool on_step(const train::StepRecord& record) override { return inner_->on_step(record); }
     void on_overflow(const std::string& message) override { inner_->on_overflow(message); }
     void on_validation(double loss, bool is_best) override {
       inner_->on_validation(loss, is_best);
-      if (is_best) keep_best_();
+      if (is_best) job_->keep_best(trainer_->state(), weights());
+      if (!job_->validation_texts.prompts.empty()) write_texts();
+    }
+    void on_checkpoint(const train::RunState& state) override {
+      inner_->on_checkpoint(state);
+      job_->keep_last(state, weights(), [this](const std::filesystem::path& path) { train::write_tensors(path, *trainer_); });
     }
 
    private:
+    void write_texts() const {
+      const auto& wanted = job_->validation_texts;
+      const Index slots = std::min(Index{32}, static_cast<Index>(wanted.prompts.size()));
+      decode::Generator<Model> generator(*model_, wanted.end_of_text, {slots, slots + 256});
+      wanted.on_texts(generator.generate(wanted.prompts, wanted.strategy, {}));
+    }
+
+    const TrainJob* job_;
+    const train::Trainer<Model>* trainer_;
+    const Model* model_;
     train::TrainObserver* inner_;
-    std::function<void()> keep_best_;
   };
 };
 

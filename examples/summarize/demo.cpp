@@ -19,11 +19,17 @@ void write_rows(const std::filesystem::path& path, std::span<const text::Dialogu
 
 /// What of the reference job's settings a small model from scratch needs otherwise.
 void choose_settings(Options& options) {
-  options.model = "demo", options.precision = "fp32", options.init = "scratch";
+  options.is_demo = true, options.model = "demo", options.precision = "fp32", options.init = "scratch";
   options.steps = options.demo_steps, options.batch = 8, options.accumulate = 1;
   options.warmup = 80, options.lr = 3e-3, options.min_lr = 3e-4, options.dropout = 0;
   options.evaluate_every = 200, options.evaluate_samples = 64, options.log_every = 20;
   options.strategy.greedy = true, options.strategy.max_new = 40;
+}
+
+bool holds_demo(const std::filesystem::path& out) {
+  if (!std::filesystem::exists(out / "run.json")) return false;
+  const auto run = nlohmann::json::parse(io::read_file(out / "run.json"), nullptr, false);
+  return run.is_object() && run.value("demo", nlohmann::json()) == true;
 }
 
 void print_files(const Options& options) {
@@ -41,9 +47,8 @@ int demo(Options options) {
   constexpr std::size_t training_rows = 16000, held_out_rows = 200;
   choose_settings(options);
   options.require_possible();
-  std::error_code error;
-  std::filesystem::create_directories(options.out, error);
-  if (error) fail(Failure::cannot_write, options.out.string(), ": cannot be made: ", error.message(), "; name another folder with --out");
+  options.overwrite = options.overwrite || holds_demo(options.out);
+  RunFolder folder(options);
   std::cerr << "writing " << training_rows << " synthetic dialogues to learn from and " << 2 * held_out_rows << " others to be judged by; nobody ever spoke them\n";
   const auto make = [&](const char* name, std::size_t rows, text::SyntheticPart part) {
     write_rows(options.out / name, text::synthesize(rows, options.seed, part), part != text::SyntheticPart::test);
@@ -52,7 +57,7 @@ int demo(Options options) {
   make("validation.csv", held_out_rows, text::SyntheticPart::validation);
   make("test.csv", held_out_rows, text::SyntheticPart::test);
   options.data = options.out / "train.csv", options.validation = options.out / "validation.csv", options.test = options.out / "test.csv";
-  if (const int code = run(options); code != 0) return code;
+  if (const int code = run(options, read_training(options), read_test(options), folder); code != 0) return code;
   print_files(options);
   return 0;
 }

@@ -65,6 +65,31 @@ train::TrainData TrainingInputs::data(long evaluate_samples) const {
   return {training.samples, split.training, validation.samples, few(split.validation)};
 }
 
+std::vector<text::Dialogue> TrainingInputs::judged(long evaluate_samples) const {
+  std::vector<text::Dialogue> rows;
+  for (std::size_t i = 0; i < data(evaluate_samples).validation_numbers.size(); ++i)
+    rows.push_back(validation_rows.rows[validation.samples.empty() ? i : static_cast<std::size_t>(validation.samples[split.validation[i]].row)]);
+  return rows;
+}
+
+std::string TrainingInputs::identity() const {
+  std::uint64_t tokens = 0, mixed = 0;
+  const auto take = [&](const text::Samples& from, std::uint32_t number) {
+    const auto& sample = from.samples[number];
+    const auto bytes = std::as_bytes(std::span(sample.ids));
+    const auto hash = std::hash<std::string_view>{}({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+    tokens += sample.tokens(), mixed = (mixed ^ (hash + sample.prompt)) * 0x9E3779B97F4A7C15u;  // the golden ratio: order counts
+  };
+  for (const auto number : split.training) take(training, number);
+  for (const auto number : split.validation) take(validation.samples.empty() ? training : validation, number);
+  return concat(split.training.size(), " and ", split.validation.size(), " samples, ", tokens, " tokens, checksum ", mixed);
+}
+
+text::Dialogues read_test(const Options& options) {
+  if (options.test.empty()) return {};
+  return read_to_predict(options, options.test);
+}
+
 TrainingInputs read_training(const Options& options) {
   require_device(options);
   const ModelEntry& entry = find_model(options, true);
@@ -109,7 +134,7 @@ Checkpoint open_checkpoint(const Options& options) {
   return checkpoint;
 }
 
-std::string Checkpoint::text(std::span<const TokenId> ids) const {
+std::string text_of(const text::Bpe& tokenizer, std::span<const TokenId> ids) {
   std::vector<TokenId> known;
   std::copy_if(ids.begin(), ids.end(), std::back_inserter(known), [&](TokenId id) { return id < tokenizer.vocabulary(); });
   return text::replace_malformed(tokenizer.decode(known));

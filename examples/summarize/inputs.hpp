@@ -20,10 +20,21 @@ struct TrainingInputs {
   text::Dialogues validation_rows;  ///< the dialogues to evaluate on afterwards
 
   train::TrainData data(long evaluate_samples) const;
+  /// The dialogues of data()'s validation samples, in their order.
+  std::vector<text::Dialogue> judged(long evaluate_samples) const;
+  /// Tells these samples, as the model sees them, from others.
+  std::string identity() const;
 };
 
 /// Errors     Failure::bad_input, Failure::usage: whatever is wrong with files and options
 TrainingInputs read_training(const Options& options);
+
+/// The rows of --test; none without it.
+text::Dialogues read_test(const Options& options);
+
+/// What generated ids say, as valid UTF-8: a character that breaks off becomes U+FFFD. Ids that only the model has (the tokenizer's
+/// vocabulary may be smaller) say nothing.
+std::string text_of(const text::Bpe& tokenizer, std::span<const TokenId> ids);
 
 /// A trained model on disk.
 struct Checkpoint {
@@ -32,9 +43,7 @@ struct Checkpoint {
   const ModelEntry* entry;
 
   std::filesystem::path weights() const { return folder / "model.safetensors"; }
-  /// What generated ids say, as valid UTF-8: a character that breaks off becomes U+FFFD. Ids that only the model has (the tokenizer's
-  /// vocabulary may be smaller) say nothing.
-  std::string text(std::span<const TokenId> ids) const;
+  std::string text(std::span<const TokenId> ids) const { return text_of(tokenizer, ids); }
 };
 
 /// --checkpoint, else best/ or checkpoint/ of --out; the compiled-in model of its size.

@@ -15,6 +15,7 @@
 
 #include "commands.hpp"
 #include "json_lines.hpp"
+#include "settings.hpp"
 #include "usage.hpp"
 
 namespace summarize {
@@ -26,9 +27,9 @@ namespace {
 
 volatile std::sig_atomic_t interrupt_seen = 0;
 
-extern "C" void on_interrupt(int) {
+extern "C" void on_interrupt(int signal) {
   interrupt_seen = 1;
-  std::signal(SIGINT, SIG_DFL);  // the second ctrl-C ends the program at once
+  std::signal(signal, SIG_DFL);  // the second ctrl-C ends the program at once
 }
 
 /// A write that fails then says why, instead of ending the program: a reader that has gone, a limit on files' size. And no file that is
@@ -79,10 +80,11 @@ int main_of(int argc, char** argv) {
     const auto chosen = app.get_subcommands();
     fail(Failure::usage, error.what(), "; try terse-summarize ", chosen.empty() ? "" : chosen.front()->get_name() + " ", "--help");
   }
-  options.require_possible();
   const std::string command = app.get_subcommands().front()->get_name();
+  if (command == "train" || command == "run") complete(*app.get_subcommands().front(), options);
+  options.require_possible();
   const std::set<std::string> stops_in_order{"demo", "train", "run", "evaluate", "predict", "generate"};  // these ask interrupted()
-  if (stops_in_order.contains(command)) std::signal(SIGINT, on_interrupt);
+  if (stops_in_order.contains(command)) std::signal(SIGINT, on_interrupt), std::signal(SIGTERM, on_interrupt);
   const int code = dispatch(command, options);
   const std::set<std::string> leaves_results{"demo", "train", "run", "evaluate"};
   if (leaves_results.contains(command)) write_report(options);

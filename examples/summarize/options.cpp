@@ -22,7 +22,8 @@ train::TrainOptions Options::train_options() const {
   result.rates = {lr, min_lr, warmup, steps};
   result.beta1 = beta1, result.beta2 = beta2, result.weight_decay = weight_decay, result.clip = clip;
   result.dropout = static_cast<float>(dropout);
-  result.evaluate_every = evaluate_every;
+  result.evaluate_every = evaluate_every, result.checkpoint_every = checkpoint_every;
+  result.reproducible = reproducible;
   return result;
 }
 
@@ -81,6 +82,17 @@ void add_tokenizer(CLI::App& command, Options& o, const std::string& without) {
   command.add_option("--tokenizer", o.tokenizer, "folder of vocab.json and merges.txt; " + without);
 }
 
+/// Empty, or what is wrong with it.
+std::string valid_early_stop(const std::string& text) {
+  if (text == "off") return "";
+  const auto colon = text.find(':');
+  static const std::set<std::string> metrics{"loss", "rouge1", "rouge2", "rougeL", "rougeLsum"};
+  const std::string patience = colon == std::string::npos ? "" : text.substr(colon + 1);
+  const bool is_number = !patience.empty() && patience.size() < 7 && patience.find_first_not_of("0123456789") == std::string::npos && std::stoi(patience) > 0;
+  if (metrics.contains(text.substr(0, colon)) && is_number) return "";
+  return "\"" + text + "\" is neither off nor METRIC:N, such as rougeL:3, with METRIC loss, rouge1, rouge2, rougeL or rougeLsum";
+}
+
 void add_training(CLI::App& command, Options& o) {
   const auto positive = from_to(1L, most_steps), any = from_to(0L, most_steps);
   const auto fraction = from_to(0.0, 0.999999);
@@ -103,6 +115,18 @@ void add_training(CLI::App& command, Options& o) {
   command.add_option("--evaluate-every", o.evaluate_every, "steps between validations; 0: only at the end")->check(any)->capture_default_str();
   command.add_option("--evaluate-samples", o.evaluate_samples, "validation samples used while training")->check(any)->capture_default_str();
   command.add_option("--log-every", o.log_every, "steps between lines")->check(positive)->capture_default_str();
+  command.add_flag("--reproducible", o.reproducible, "the same parameters, bit for bit, however ranks x accumulate divide a step; a power of two");
+}
+
+void add_starting_again(CLI::App& command, Options& o) {
+  command.add_option("--config", o.config, "JSON file of these options, by name; the command line wins");
+  command.add_flag("--resume", o.resume, "go on from the state in --out, as the run was begun; from step 0 where nothing was saved");
+  command.add_flag("--overwrite", o.overwrite, "replace the run in --out");
+  command.add_option("--checkpoint-every", o.checkpoint_every, "steps between saved states; 0: only at the end")->check(from_to(0L, most_steps))->capture_default_str();
+  command.add_option("--keep", o.keep, "saved states that stay")->check(from_to(1L, 1000000L))->capture_default_str();
+  command.add_option("--early-stop", o.early_stop, "off, or e.g. rougeL:3: stop after 3 evaluations without a better one; loss, rouge1, rouge2, rougeL, rougeLsum")
+      ->check(CLI::Validator([](std::string& text) { return valid_early_stop(text); }, "METRIC:N"))
+      ->capture_default_str();
 }
 
 void add_seed(CLI::App& command, Options& o) { command.add_option("--seed", o.seed, "of everything random")->check(from_to(std::uint64_t{0}, ~std::uint64_t{0}))->capture_default_str(); }
@@ -138,12 +162,13 @@ CLI::App& add_command(CLI::App& app, const std::string& name, const std::string&
 
 void add_training_command(CLI::App& app, Options& o, const std::string& name, const std::string& what) {
   CLI::App& command = add_command(app, name, what);
-  command.add_option("--data", o.data, "CSV with the columns id, dialogue, summary")->required();
+  command.add_option("--data", o.data, "CSV with the columns id, dialogue, summary; needed");
   add_model(command, o);
   add_tokenizer(command, o, "default: the --init folder; a model whose vocabulary isn't GPT-2's trains its own on the data");
   add_training(command, o), add_machine(command, o), add_seed(command, o);
   command.add_option("--out", o.out, "folder for all results")->capture_default_str();
   add_strict(command, o);
+  add_starting_again(command, o);
   if (name != "run") return;
   command.add_option("--test", o.test, "CSV with the columns id, dialogue to write submission.csv for; default: the validation rows");
   add_answers(command, o, "submission.csv to write; default: into --out", "print evaluation.json on stdout");
@@ -156,6 +181,7 @@ void define_commands(CLI::App& app, Options& o) {
   o.model = default_model();
   CLI::App& demo = add_command(app, "demo", "the whole job on synthetic dialogues, in minutes: trains, evaluates, predicts");
   demo.add_option("--out", o.out, "folder for all results")->capture_default_str();
+  demo.add_flag("--overwrite", o.overwrite, "replace the run in --out; a demo before is always replaced");
   demo.add_option("--steps", o.demo_steps, "optimizer steps")->check(from_to(1L, most_steps))->capture_default_str();
   demo.add_option("--ranks", o.ranks, "how many ranks share the work")->check(from_to(1, 1024))->capture_default_str();
   demo.add_option("--threads", o.threads, "threads of each rank; 0: the cores, shared among the ranks")->check(from_to(0, 4096))->capture_default_str();

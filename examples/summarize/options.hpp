@@ -32,6 +32,13 @@ struct Options {
   std::string normalisation = "micro-batch";
   bool shuffle = true, strict = false;
   std::uint64_t seed = 42;
+  bool reproducible = false;
+
+  // starting again
+  std::filesystem::path config;
+  bool resume = false, overwrite = false, is_demo = false;
+  long checkpoint_every = 100, keep = 2;
+  std::string early_stop = "off";
 
   // decoding
   decode::Strategy strategy;

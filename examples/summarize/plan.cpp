@@ -3,6 +3,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include <terse/train/log.hpp>
 #include <terse/train/progress.hpp>
 
 #include "commands.hpp"
@@ -30,16 +31,13 @@ int plan(const Options& options) {
   const auto model = entry.make();
   const auto schedule = options.train_options().schedule;
   const Index worst = options.batch * entry.sizes.context, usual = static_cast<Index>(static_cast<double>(options.batch) * tokens_per_sample);
-  const auto largest = model->plan(worst, options.threads_per_rank()), typical = model->plan(std::min(usual, worst), options.threads_per_rank());
+  const long tree_leaves = options.reproducible ? options.accumulate : 0;
+  const auto largest = model->plan(worst, options.threads_per_rank(), tree_leaves), typical = model->plan(std::min(usual, worst), options.threads_per_rank(), tree_leaves);
   const double operations = operations_per_step(entry.sizes, static_cast<double>(schedule.samples_per_step()));
-  const auto bytes = [](const train::MemoryPlan& p) {
-    return ordered_json{{"parameters", p.parameters}, {"gradients", p.gradients}, {"optimizer", p.optimizer}, {"activations", p.activations},
-                        {"scratch", p.scratch},       {"conversion", p.conversion}, {"threads", p.threads},   {"total", p.total()}};
-  };
   if (options.json) {
     const ordered_json result{{"model", entry.model}, {"precision", entry.precision}, {"ranks", options.ranks}, {"batch", options.batch}, {"accumulate", options.accumulate},
-                              {"effective_batch", schedule.samples_per_step()}, {"steps", options.steps}, {"typical_tokens", usual}, {"typical_bytes", bytes(typical)},
-                              {"largest_tokens", worst}, {"largest_bytes", bytes(largest)}, {"generation_bytes", model->generation_bytes(options.decode_batch)},
+                              {"effective_batch", schedule.samples_per_step()}, {"steps", options.steps}, {"typical_tokens", usual}, {"typical_bytes", train::to_json(typical)},
+                              {"largest_tokens", worst}, {"largest_bytes", train::to_json(largest)}, {"generation_bytes", model->generation_bytes(options.decode_batch)},
                               {"operations_per_step", operations}};
     std::cout << result.dump(2) << "\n";
     return 0;

@@ -1,23 +1,18 @@
 // train and run: from a CSV to best/, checkpoint/ and metrics.jsonl.
 #include <iostream>
-#include <mutex>
 
 #include <terse/dist/threads.hpp>
+#include <terse/metrics/rouge.hpp>
 #include <terse/train/log.hpp>
 #include <terse/train/progress.hpp>
 
 #include "commands.hpp"
+#include "settings.hpp"
 #include "texts.hpp"
 
 namespace summarize {
 
 namespace {
-
-void make_out_folder(const std::filesystem::path& out) {
-  std::error_code error;
-  std::filesystem::create_directories(out, error);
-  if (error) fail(Failure::cannot_write, out.string(), ": cannot be made: ", error.message(), "; name another folder with --out");
-}
 
 void print_plan(const train::MemoryPlan& plan, Index tokens) {
   const auto size = train::byte_size;
@@ -47,70 +42,178 @@ nlohmann::json generation_defaults(const decode::Strategy& strategy) {
   return {{"do_sample", true}, {"temperature", as_typed(strategy.temperature)}, {"top_k", strategy.top_k}, {"top_p", as_typed(strategy.top_p)}, {"max_new_tokens", strategy.max_new}};
 }
 
-/// A folder that transformers' from_pretrained reads; replaces the one before in one step.
-void write_checkpoint(const std::filesystem::path& folder, const Options& options, const TrainingInputs& inputs, const ModelEntry& entry,
-                      const TrainJob::WriteWeights& write_weights) {
-  io::AtomicFolder checkpoint(folder);
-  write_weights(checkpoint.path() / "model.safetensors");
-  io::write_config(checkpoint.path(), entry.sizes, inputs.tokenizer.end_of_text(), options.dropout, generation_defaults(options.strategy));
-  inputs.tokenizer.save(checkpoint.path());
-  checkpoint.commit();
-}
-
-/// What rank 0 shows and writes while training.
-class Reporter final : public train::TrainObserver {
+/// One training in a folder: what rank 0 shows, writes and saves.
+class TrainingRun final : public train::TrainObserver {
  public:
-  explicit Reporter(const Options& options) : log_(options.out / "metrics.jsonl"), progress_("step", options.steps, options.log_every) {}
+  TrainingRun(const Options& options, const TrainingInputs& inputs, const ModelEntry& entry, RunFolder& folder)
+      : options_(options), inputs_(inputs), entry_(entry), folder_(folder), progress_("step", options.steps, options.log_every, first_step()) {
+    state_.settings = resolved_settings();
+    state_.samples = inputs.identity();
+    if (const auto& saved = folder.saved()) state_.early_stop = saved->early_stop, state_.stopped_early = saved->stopped_early, last_step_ = saved->run.step;
+    if (options.early_stop != "off") {
+      const auto colon = options.early_stop.find(':');
+      metric_ = options.early_stop.substr(0, colon), state_.early_stop.patience = std::stoi(options.early_stop.substr(colon + 1));
+    }
+  }
+
+  TrainJob job() {
+    TrainJob job{.data = inputs_.data(options_.evaluate_samples), .options = options_.train_options(), .threads = options_.threads_per_rank(), .weights = {}, .tensors = {}, .state = {},
+                 .validation_texts = {}, .on_start = {}, .on_resume = {}, .keep_best = {}, .keep_last = {}};
+    if (const auto& saved = folder_.saved()) job.tensors = saved->tensors(), job.state = saved->run;
+    else job.weights = initial_weights(options_, entry_);
+    if (state_.stopped_early) job.options.schedule.steps = last_step_;  // it was killed after its last state, before the rest was written
+    if (metric_.starts_with("rouge")) job.validation_texts = validation_texts();
+    job.on_start = [this](const train::MemoryPlan& plan, Index tokens) { begin(plan, tokens); };
+    job.on_resume = [this](const train::RunState& state, const TrainJob::Write& weights) {
+      if (checkpoint_step(folder_.path() / "checkpoint") != state.step) write_checkpoint("checkpoint", weights);
+    };
+    job.keep_best = [this](const train::RunState&, const TrainJob::Write& weights) { write_checkpoint("best", weights); };
+    job.keep_last = [this](const train::RunState& state, const TrainJob::Write& weights, const TrainJob::Write& tensors) {
+      state_.run = state;
+      folder_.save(state_, tensors);
+      write_checkpoint("checkpoint", weights);
+    };
+    return job;
+  }
 
   bool on_step(const train::StepRecord& record) override {
-    log_.write(record);
+    auto line = train::to_json(record);
     std::string details = concat("loss ", train::fixed(record.loss, 4), "  ", train::fixed(record.milliseconds, 0), " ms  ", train::fixed(record.tokens_per_second(), 0), " tokens/s");
-    if (record.validation_loss) details += concat("  validation loss ", train::fixed(*record.validation_loss, 4));
+    if (record.validation_loss) {
+      details += concat("  validation loss ", train::fixed(*record.validation_loss, 4));
+      if (rouge_) line["validation_" + metric_] = *rouge_, details += concat("  ", metric_, " ", train::fixed(*rouge_, 4));
+      if (!metric_.empty()) state_.stopped_early = state_.early_stop.is_enough(rouge_ ? *rouge_ : -*record.validation_loss);
+    }
+    log_->write(line);
     progress_.update(record.step, details);
-    return !interrupted();
+    if (state_.stopped_early) progress_.say(concat("no better ", metric_, " in ", state_.early_stop.patience, " evaluations: the run ends early, after step ", record.step));
+    last_step_ = record.step;
+    return !state_.stopped_early && !interrupted();
   }
   void on_overflow(const std::string& message) override { progress_.say(message); }
 
+  /// Says how it ended; true if nothing is left to do.
+  bool finish() {
+    progress_.finish();
+    const bool finished = state_.stopped_early || last_step_ >= options_.steps;
+    describe(finished);
+    std::cerr << "checkpoint: " << (options_.out / "checkpoint").string();
+    if (std::filesystem::exists(options_.out / "best")) std::cerr << ", lowest validation loss: " << (options_.out / "best").string();
+    std::cerr << "\n";
+    if (!finished) std::cerr << "interrupted after step " << last_step_ << "; the state is saved, and the same command with --resume goes on\n";
+    return finished;
+  }
+
  private:
-  train::MetricsLog log_;
+  long first_step() const { return folder_.saved() ? folder_.saved()->run.step : 0; }
+
+  /// What the command line left to the machine is said here, since a resumed run must do the same.
+  nlohmann::ordered_json resolved_settings() const {
+    Options resolved = options_;
+    resolved.precision = entry_.precision;
+    if (options_.reproducible) resolved.threads = options_.threads_per_rank();
+    return settings_of(resolved);
+  }
+
+  void describe(bool finished) const {
+    nlohmann::ordered_json run{{"model", entry_.model}, {"precision", entry_.precision}, {"sizes", entry_.sizes.words()}, {"settings", state_.settings}};
+    if (options_.is_demo) run["demo"] = true;
+    if (!plan_.is_null()) run["memory_plan"] = plan_, run["token_capacity"] = token_capacity_;
+    folder_.describe(std::move(run), finished);
+  }
+
+  void begin(const train::MemoryPlan& plan, Index tokens) {
+    print_plan(plan, tokens), print_header(options_, inputs_, entry_);
+    if (folder_.saved()) std::cerr << "resumed: step " << first_step() << " of " << options_.steps << " is done\n";
+    plan_ = train::to_json(plan), token_capacity_ = tokens;
+    folder_.begin();
+    describe(false);
+    log_.emplace(folder_.path() / "metrics.jsonl", first_step());
+  }
+
+  ValidationTexts validation_texts() {
+    for (const auto& row : inputs_.judged(options_.evaluate_samples)) {
+      references_.push_back(row.summary);
+      prompts_.push_back(text::encode_prompt(inputs_.tokenizer, row.text, longest_prompt(options_, entry_)));
+    }
+    ValidationTexts texts{.prompts = decode::numbered(prompts_), .strategy = options_.strategy, .end_of_text = inputs_.tokenizer.end_of_text(), .on_texts = {}};
+    texts.strategy.greedy = true;
+    texts.on_texts = [this](const std::vector<decode::Generation>& made) { rouge_ = mean_rouge(made); };
+    return texts;
+  }
+
+  /// F1 of the texts that the model in training wrote, by the name of --early-stop.
+  double mean_rouge(const std::vector<decode::Generation>& made) const {
+    metrics::RougeScorer score;
+    double sum = 0;
+    for (std::size_t i = 0; i < made.size(); ++i) {
+      const auto scores = score(references_[i], text_of(inputs_.tokenizer, made[i].text_ids()));
+      sum += metric_ == "rouge1" ? scores.rouge1.f1 : metric_ == "rouge2" ? scores.rouge2.f1 : metric_ == "rougeL" ? scores.rougeL.f1 : scores.rougeLsum.f1;
+    }
+    return sum / static_cast<double>(made.size());
+  }
+
+  /// A folder that transformers' from_pretrained reads; replaces the one before in one step.
+  void write_checkpoint(const char* name, const TrainJob::Write& write_weights) const {
+    io::AtomicFolder checkpoint(folder_.path() / name);
+    write_weights(checkpoint.path() / "model.safetensors");
+    io::write_config(checkpoint.path(), entry_.sizes, inputs_.tokenizer.end_of_text(), options_.dropout, generation_defaults(options_.strategy));
+    inputs_.tokenizer.save(checkpoint.path());
+    checkpoint.commit();
+  }
+
+  const Options& options_;
+  const TrainingInputs& inputs_;
+  const ModelEntry& entry_;
+  RunFolder& folder_;
+  SavedState state_;
+  std::string metric_;           // of --early-stop; empty: off
+  std::vector<std::vector<TokenId>> prompts_;  // where it judges by texts
+  std::vector<std::string> references_;
+  std::optional<double> rouge_;  // of the newest validation
+  nlohmann::ordered_json plan_;
+  Index token_capacity_ = 0;
+  long last_step_ = 0;
+  std::optional<train::MetricsLog> log_;
   train::Progress progress_;
 };
 
-}  // namespace
-
-int train(const Options& options, const TrainingInputs& inputs) {
+/// Trains; true if the run is finished, false if the user ended it.
+bool train(const Options& options, const TrainingInputs& inputs, RunFolder& folder) {
+  if (folder.is_finished()) {
+    std::cerr << options.out.string() << ": this run is finished; nothing is left to train\n";
+    return true;
+  }
+  if (folder.saved() && folder.saved()->samples != inputs.identity())
+    fail(Failure::usage, options.out.string(), ": the run learnt from other samples (", folder.saved()->samples, "; now ", inputs.identity(), "): give it its --data and --tokenizer, or start over with --overwrite");
   if (interrupted()) fail(Failure::interrupted, "interrupted before the first step; nothing was written");
   const ModelEntry& entry = find_model(options, true);
-  make_out_folder(options.out);
   const auto model = entry.make();
-  bool has_best = false;
-  TrainJob job{.data = inputs.data(options.evaluate_samples), .options = options.train_options(), .threads = options.threads_per_rank(),
-               .weights = initial_weights(options, entry), .keep = {}, .on_plan = {}};
-  job.on_plan = [&](const train::MemoryPlan& plan, Index tokens) { print_plan(plan, tokens), print_header(options, inputs, entry); };
-  job.keep = [&](bool is_best, const TrainJob::WriteWeights& write) {
-    write_checkpoint(options.out / (is_best ? "best" : "checkpoint"), options, inputs, entry, write);
-    has_best = has_best || is_best;
-    if (!has_best) std::filesystem::remove_all(options.out / "best");  // an earlier run's: evaluate would take it for this one's
-  };
-  {
-    Reporter reporter(options);
-    dist::launch(options.ranks, [&](dist::Communicator& communicator) { model->train(job, communicator, reporter); });
-  }
-  std::cerr << "checkpoint: " << (options.out / "checkpoint").string();
-  if (has_best) std::cerr << ", lowest validation loss: " << (options.out / "best").string();
-  std::cerr << "\n";
-  return interrupted() ? static_cast<int>(Failure::interrupted) : 0;
+  TrainingRun run(options, inputs, entry, folder);
+  const auto job = run.job();
+  dist::launch(options.ranks, [&](dist::Communicator& communicator) { model->train(job, communicator, run); });
+  return run.finish();
 }
 
-int train(const Options& options) { return train(options, read_training(options)); }
+}  // namespace
+
+int train(const Options& options) {
+  const auto inputs = read_training(options);
+  RunFolder folder(options);
+  return train(options, inputs, folder) ? 0 : static_cast<int>(Failure::interrupted);
+}
 
 int run(const Options& options) {
   decode::require_valid(options.strategy);  // before hours of training, not after
   longest_prompt(options, find_model(options, true));
   const auto inputs = read_training(options);
-  text::Dialogues test;
-  if (!options.test.empty()) test = read_to_predict(options, options.test);
-  if (const int code = train(options, inputs); code != 0) return code;
+  const auto test = read_test(options);
+  RunFolder folder(options);
+  return run(options, inputs, test, folder);
+}
+
+int run(const Options& options, const TrainingInputs& inputs, text::Dialogues test, RunFolder& folder) {
+  if (!train(options, inputs, folder)) return static_cast<int>(Failure::interrupted);
   const Checkpoint checkpoint = open_checkpoint(options);
   auto validation = inputs.validation_rows;
   keep_first(validation, options.limit);

@@ -12,6 +12,7 @@
 #include <terse/dist/ddp.hpp>
 #include <terse/dist/threads.hpp>
 #include <terse/io/checkpoint.hpp>
+#include <terse/io/lock.hpp>
 #include <terse/metrics/rouge.hpp>
 #include <terse/models/gpt.hpp>
 #include <terse/nn/initialize.hpp>
@@ -28,4 +29,5 @@
 #include <terse/train/log.hpp>
 #include <terse/train/losses.hpp>
 #include <terse/train/progress.hpp>
+#include <terse/train/state_folder.hpp>
 #include <terse/train/trainer.hpp>

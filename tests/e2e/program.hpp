@@ -71,6 +71,11 @@ class Running {
   }
 
   void interrupt() const { ::kill(process_, SIGINT); }
+  /// At once, by SIGKILL; false if it had ended before.
+  bool kill() {
+    ::kill(process_, SIGKILL);
+    return WIFSIGNALED(collect());
+  }
 
   struct Result {
     int code = 0;  ///< a signal's number, negative, where one ended it

@@ -19,7 +19,8 @@ class Communicator {
   virtual int rank() const = 0;
   virtual int size() const = 0;
 
-  /// values become their sum over ranks, added in rank order: the same bits on every rank.
+  /// values become their sum over ranks, the same bits on every rank. The order is a binary tree over neighbours, ((0 + 1) + (2 + 3)) + …;
+  /// where ranks aren't a power of two, the left branch is the largest one that is full.
   virtual void all_reduce(std::span<float> values) = 0;
   virtual void all_reduce(std::span<double> values) = 0;
   /// Everyone's bytes become those of `root`.

@@ -1,9 +1,12 @@
 #pragma once
 #include <algorithm>
+#include <array>
+#include <bit>
 #include <cmath>
 #include <optional>
 #include <span>
 #include <string_view>
+#include <utility>
 
 #include <terse/core/arena.hpp>
 #include <terse/core/packed_batch.hpp>
@@ -18,24 +21,33 @@ namespace terse::dist {
 ///
 /// The weights of each batch carry the mean over micro-batches and ranks, so the sum is the mean.
 /// Owns the flat gradient (stream's dtype) and the activations; both are taken at construction, for micro-batches of up to `capacity`.
+///
+/// With `tree_leaves` (the micro-batches of a rank and step, a power of two) each micro-batch's gradient is a leaf of one binary tree over
+/// all micro-batches of the step: ranks hold neighbouring leaves, and all_reduce goes on where they end. So the sum has the same bits however
+/// ranks and accumulation divide the step, for log2(tree_leaves) more gradient buffers.
 template <class Model>
 class DistributedDataParallel {
  public:
   using Stream = typename Model::Stream;
 
   /// Bytes it takes, by what they are for.
-  static constexpr std::size_t gradient_bytes() { return static_cast<std::size_t>(Model::flat_size) * sizeof(Stream); }
+  static constexpr std::size_t gradient_bytes(long tree_leaves = 0) {
+    return static_cast<std::size_t>(1 + partial_sums(tree_leaves)) * static_cast<std::size_t>(Model::flat_size) * sizeof(Stream);
+  }
   static constexpr std::size_t saved_bytes(Extent capacity) { return bytes_needed<typename Model::Saved>(capacity); }
   static constexpr std::size_t scratch_bytes(Extent capacity) { return bytes_needed<typename Model::Scratch>(capacity); }
 
-  /// Every rank's parameters become rank 0's.
-  DistributedDataParallel(Model& model, Communicator& communicator, Extent capacity)
+  /// Every rank's parameters become rank 0's. `tree_leaves` 0: gradients are added as they come.
+  /// Errors     Failure::usage: tree_leaves isn't a power of two
+  DistributedDataParallel(Model& model, Communicator& communicator, Extent capacity, long tree_leaves = 0)
       : model_(&model),
         communicator_(&communicator),
-        memory_(model.device().allocate(gradient_bytes() + saved_bytes(capacity) + scratch_bytes(capacity))),
-        capacity_(capacity) {
+        memory_(model.device().allocate(gradient_bytes(checked(tree_leaves)) + saved_bytes(capacity) + scratch_bytes(capacity))),
+        capacity_(capacity),
+        tree_leaves_(tree_leaves) {
     Arena arena(memory_.data(), memory_.bytes());
     flat_gradient_ = arena.take<Stream>(Model::flat_size);
+    for (int level = 0; level < partial_sums(tree_leaves); ++level) partial_sums_[static_cast<std::size_t>(level)] = arena.take<Stream>(Model::flat_size);
     nn::bind(gradients_, flat_gradient_);
     carve(arena, saved_, capacity);
     carve(arena, scratch_, capacity);
@@ -52,11 +64,15 @@ class DistributedDataParallel {
   }
 
   /// Gradients become zero: at the start of a step.
-  void clear() { ops::fill(model_->device(), flat_gradient_, Model::flat_size, Stream{}); }
+  void clear() {
+    leaves_ = 0, leaf_is_open_ = false;
+    ops::fill(model_->device(), flat_gradient_, Model::flat_size, Stream{});
+  }
 
   /// Adds loss_scale times the gradient of the batch's loss; returns the loss. No communication.
   double backward(const PackedBatch& batch, const ops::DropoutPlan& dropout, float loss_scale) {
     use(batch);
+    if (tree_leaves_ > 0) open_leaf();
     model_->forward(batch, dropout, saved_, scratch_);
     return model_->backward(batch, dropout, static_cast<Stream>(loss_scale), saved_, scratch_, gradients_);
   }
@@ -89,12 +105,38 @@ class DistributedDataParallel {
   }
 
   /// Gradients become their sum over ranks.
-  void reduce() { communicator_->all_reduce(std::span(flat_gradient_, static_cast<std::size_t>(Model::flat_size))); }
+  void reduce() {
+    close_leaf();
+    communicator_->all_reduce(std::span(flat_gradient_, static_cast<std::size_t>(Model::flat_size)));
+  }
 
   /// The global norm of the gradient; not finite where any gradient is not.
   double gradient_norm() const { return std::sqrt(ops::sum_of_squares(model_->device(), flat_gradient_, Model::flat_size)); }
 
  private:
+  static constexpr int partial_sums(long tree_leaves) { return tree_leaves > 0 ? static_cast<int>(std::bit_width(static_cast<unsigned long>(tree_leaves))) - 1 : 0; }
+  static long checked(long tree_leaves) {
+    if (tree_leaves < 0 || (tree_leaves > 0 && !std::has_single_bit(static_cast<unsigned long>(tree_leaves))))
+      fail(Failure::usage, "reproducible sums need a power of two of micro-batches a rank and step: ", tree_leaves, " given");
+    return tree_leaves;
+  }
+
+  void open_leaf() {
+    close_leaf();
+    leaf_is_open_ = true;
+    if (leaves_ > 0) ops::fill(model_->device(), flat_gradient_, Model::flat_size, Stream{});
+  }
+
+  /// Adds the finished leaf to the partial sums as a binary counter counts: two of a height become one of the next.
+  void close_leaf() {
+    if (!std::exchange(leaf_is_open_, false)) return;
+    std::size_t level = 0;
+    for (; (leaves_ >> level & 1) != 0; ++level) ops::add(model_->device(), partial_sums_[level], flat_gradient_, Model::flat_size);
+    if (++leaves_ == tree_leaves_) return;
+    std::swap(flat_gradient_, partial_sums_[level]);
+    nn::bind(gradients_, flat_gradient_);
+  }
+
   void use(const PackedBatch& batch) {
     if (batch.tokens() > capacity_.tokens)
       fail(Failure::internal, "a micro-batch of ", batch.tokens(), " tokens exceeds the planned ", capacity_.tokens);
@@ -107,7 +149,10 @@ class DistributedDataParallel {
   Communicator* communicator_;
   typename Model::Device::Memory memory_;
   Extent capacity_;
+  long tree_leaves_, leaves_ = 0;
+  bool leaf_is_open_ = false;
   Stream* flat_gradient_ = nullptr;
+  std::array<Stream*, 32> partial_sums_{};
   typename Model::Gradients gradients_;
   typename Model::Saved saved_;
   typename Model::Scratch scratch_;

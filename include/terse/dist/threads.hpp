@@ -2,6 +2,7 @@
 /// Ranks as threads of one process.
 
 #include <algorithm>
+#include <bit>
 #include <condition_variable>
 #include <cstring>
 #include <exception>
@@ -88,11 +89,7 @@ class Threads final : public Communicator {
     for (std::size_t block = first; block < end; block += block_values) {
       T sum[block_values];
       const std::size_t count = std::min(block_values, end - block);
-      std::copy_n(theirs<T>(0) + block, count, sum);
-      for (int r = 1; r < size(); ++r) {
-        const T* other = theirs<T>(r) + block;
-        for (std::size_t i = 0; i < count; ++i) sum[i] += other[i];
-      }
+      add_up(0, size(), block, count, sum);
       std::copy_n(sum, count, values.data() + block);
     }
     group_->wait();
@@ -101,6 +98,20 @@ class Threads final : public Communicator {
       if (r != rank_) std::copy(theirs<T>(r) + from, theirs<T>(r) + to, values.data() + from);
     }
     group_->wait();
+  }
+
+  /// The sum over `ranks` of them from `first`, as a binary tree.
+  template <class T>
+  void add_up(int first, int ranks, std::size_t block, std::size_t count, T* sum) const {
+    if (ranks == 1) {
+      std::copy_n(theirs<T>(first) + block, count, sum);
+      return;
+    }
+    const int left = static_cast<int>(std::bit_ceil(static_cast<unsigned>(ranks))) / 2;
+    T right[block_values];
+    add_up(first, left, block, count, sum);
+    add_up(first + left, ranks - left, block, count, right);
+    for (std::size_t i = 0; i < count; ++i) sum[i] += right[i];
   }
 
   struct Slice {
@@ -115,7 +126,7 @@ class Threads final : public Communicator {
     return static_cast<const T*>(group_->buffer(rank));
   }
 
-  static constexpr std::size_t block_values = 2048;
+  static constexpr std::size_t block_values = 1024;
 
   ThreadGroup* group_;
   int rank_;

@@ -102,15 +102,34 @@ inline void write_config(const std::filesystem::path& folder, const ModelSizes& 
   write_file(folder / "generation_config.json", defaults.dump(2) + "\n");
 }
 
-/// Writes a model's parameters, from their flat buffer, under the names of GPT2LMHeadModel's files.
+/// Adds the tensors of a flat buffer of the model's layout, under its parameters' names with `prefix` before them; no padding.
 template <class Model, Real T>
-void write_weights(const std::filesystem::path& path, const T* flat) {
-  std::vector<TensorToWrite> tensors;
+void add_tensors(std::vector<TensorToWrite>& tensors, const std::string& prefix, const T* flat) {
   for (const nn::ParameterInfo& parameter : Model::table) {
     const auto count = static_cast<std::size_t>(parameter.saved_rows * parameter.columns);
-    tensors.push_back(tensor_to_write("transformer." + std::string(parameter.name.view()), detail::shape_of(parameter), std::span<const T>(flat + parameter.offset, count)));
+    tensors.push_back(tensor_to_write(prefix + std::string(parameter.name.view()), detail::shape_of(parameter), std::span<const T>(flat + parameter.offset, count)));
   }
-  write_safetensors(path, std::move(tensors));
+}
+
+/// Reads what add_tensors named; rows that are padding become 0.
+///
+/// Errors     Failure::bad_input, naming file and tensor: missing, another shape or dtype
+template <class Model, Real T>
+void read_tensors(const SafetensorsFile& file, const std::string& prefix, T* flat) {
+  for (const nn::ParameterInfo& parameter : Model::table) {
+    const auto count = static_cast<std::size_t>(parameter.saved_rows * parameter.columns);
+    file.read<T>(prefix + std::string(parameter.name.view()), detail::shape_of(parameter), std::span<T>(flat + parameter.offset, count));
+    std::fill_n(flat + parameter.offset + count, static_cast<std::size_t>(parameter.size()) - count, T{});
+  }
+}
+
+/// Writes a model's parameters, from their flat buffer, under the names of GPT2LMHeadModel's files.
+template <class Model, Real T>
+void write_weights(const std::filesystem::path& path, const T* flat, Metadata metadata = {}) {
+  std::vector<TensorToWrite> tensors;
+  add_tensors<Model>(tensors, "transformer.", flat);
+  metadata["format"] = "pt";
+  write_safetensors(path, std::move(tensors), metadata);
 }
 
 /// Reads a model's parameters into their flat buffer; rows that are padding become 0. Names with or without "transformer.";
@@ -120,14 +139,10 @@ void write_weights(const std::filesystem::path& path, const T* flat) {
 template <class Model, Real T>
 void read_weights(const Safetensors& file, T* flat) {
   const bool prefixed = file.find("transformer.wte.weight") != nullptr;
+  const std::string prefix = prefixed ? "transformer." : "";
+  read_tensors<Model>(file, prefix, flat);
   std::set<std::string, std::less<>> expected;
-  for (const nn::ParameterInfo& parameter : Model::table) {
-    const std::string name = (prefixed ? "transformer." : "") + std::string(parameter.name.view());
-    const auto count = static_cast<std::size_t>(parameter.saved_rows * parameter.columns);
-    file.read<T>(name, detail::shape_of(parameter), std::span<T>(flat + parameter.offset, count));
-    std::fill_n(flat + parameter.offset + count, static_cast<std::size_t>(parameter.size()) - count, T{});
-    expected.insert(name);
-  }
+  for (const nn::ParameterInfo& parameter : Model::table) expected.insert(prefix + std::string(parameter.name.view()));
   for (const auto& [name, info] : file.tensors()) {
     if (expected.contains(name) || name.ends_with(".attn.bias") || name.ends_with(".attn.masked_bias")) continue;
     const TensorInfo* embedding = file.find(prefixed ? "transformer.wte.weight" : "wte.weight");

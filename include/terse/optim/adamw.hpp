@@ -53,11 +53,16 @@ class AdamW<Model> {
       if (!parameter.decays()) here.weight_decay = 0;
       const Index at = parameter.offset;
       ops::adamw(model_->device(), here, steps_, static_cast<Stream>(gradient_scale), parameter.size(), master() + at, gradient + at,
-                 moments() + at, moments() + Model::flat_size + at, model_->flat() + at);
+                 first_moments() + at, second_moments() + at, model_->flat() + at);
     }
   }
 
   long steps() const { return steps_; }
+  /// Going on with moments that were saved after `steps`.
+  void set_steps(long steps) { steps_ = steps; }
+  /// m and v, flat.
+  Stream* first_moments() const { return moments(); }
+  Stream* second_moments() const { return moments() + Model::flat_size; }
   /// Parameters in full precision, flat.
   Stream* master() const {
     if constexpr (has_master) return moments() + 2 * Model::flat_size;

@@ -11,6 +11,11 @@ class LossScaler {
   float scale() const { return scale_; }
   int clean_steps() const { return clean_steps_; }
 
+  /// Goes on from a saved state.
+  void restore(float scale, int clean_steps) {
+    if (enabled_) scale_ = scale, clean_steps_ = clean_steps;
+  }
+
   void update(bool overflowed) {
     if (!enabled_) return;
     if (overflowed) {

@@ -5,10 +5,13 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <sstream>
+#include <string>
 
 #include <nlohmann/json.hpp>
 
 #include <terse/core/error.hpp>
+#include <terse/io/file.hpp>
 #include <terse/train/trainer.hpp>
 
 namespace terse::train {
@@ -19,22 +22,45 @@ inline nlohmann::ordered_json to_json(const StepRecord& record) {
                               {"lr", record.lr},           {"scale", record.scale},     {"skipped", record.skipped},
                               {"samples", record.samples}, {"tokens", record.tokens},   {"targets", record.targets},
                               {"ms", record.milliseconds}, {"tokens_per_second", record.tokens_per_second()}, {"mfu", nullptr}};
+  line["parts"] = {{"data", record.parts.data}, {"forward_backward", record.parts.forward_backward}, {"reduce", record.parts.reduce}, {"optimizer", record.parts.optimizer}};
   if (record.validation_loss) line["validation_loss"] = *record.validation_loss;
   return line;
+}
+
+inline nlohmann::ordered_json to_json(const MemoryPlan& plan) {
+  return {{"parameters", plan.parameters}, {"gradients", plan.gradients}, {"optimizer", plan.optimizer}, {"activations", plan.activations},
+          {"scratch", plan.scratch},       {"conversion", plan.conversion}, {"threads", plan.threads},   {"total", plan.total()}};
 }
 
 /// Appends lines; each is in the file when `write` returns.
 class MetricsLog {
  public:
-  /// Starts a new file. Errors     Failure::cannot_write
-  explicit MetricsLog(const std::filesystem::path& path) : path_(path), file_(path, std::ios::trunc) { check(); }
+  /// Goes on after the line of `step`: what a run wrote beyond it, and was killed, is cut off. 0: a new file.
+  /// Errors     Failure::cannot_write
+  MetricsLog(const std::filesystem::path& path, long step) : path_(path) {
+    io::write_file(path, step > 0 ? lines_until(path, step) : "");
+    file_.open(path, std::ios::app);
+    check();
+  }
 
-  void write(const StepRecord& record) {
-    file_ << to_json(record).dump() << '\n' << std::flush;
+  void write(const nlohmann::ordered_json& line) {
+    file_ << line.dump() << '\n' << std::flush;
     check();
   }
 
  private:
+  static std::string lines_until(const std::filesystem::path& path, long step) {
+    if (!std::filesystem::exists(path)) return "";
+    std::istringstream in(io::read_file(path));
+    std::string kept;
+    for (std::string line; std::getline(in, line);) {
+      const auto object = nlohmann::json::parse(line, nullptr, false);
+      if (!object.is_object() || !object.contains("step") || !object["step"].is_number_integer() || object["step"] > step) break;
+      kept += line + "\n";
+    }
+    return kept;
+  }
+
   void check() const {
     if (!file_) fail(Failure::cannot_write, path_.string(), ": cannot be written: ", std::strerror(errno));
   }

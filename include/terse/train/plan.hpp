@@ -40,13 +40,13 @@ constexpr std::size_t thread_bytes() {
                   static_cast<std::size_t>(Model::Config::context) * sizeof(typename Model::Stream));
 }
 
-/// The plan for micro-batches of up to `tokens` tokens. `converts`: the device has no 16-bit products.
+/// The plan for micro-batches of up to `tokens` tokens. `converts`: the device has no 16-bit products. `tree_leaves`: as DistributedDataParallel's.
 template <class Model>
-constexpr MemoryPlan plan(Index tokens, int threads = 1, bool converts = true) {
+constexpr MemoryPlan plan(Index tokens, int threads = 1, bool converts = true, long tree_leaves = 0) {
   using Ddp = dist::DistributedDataParallel<Model>;
   const Extent capacity{tokens, tokens};
   return {.parameters = static_cast<std::size_t>(Model::flat_size) * sizeof(typename Model::Parameter),
-          .gradients = Ddp::gradient_bytes(),
+          .gradients = Ddp::gradient_bytes(tree_leaves),
           .optimizer = optim::AdamW<Model>::bytes(),
           .activations = Ddp::saved_bytes(capacity),
           .scratch = Ddp::scratch_bytes(capacity),

@@ -41,16 +41,16 @@ inline std::string byte_size(std::size_t bytes) {
 /// Writes to stderr. `total` things will be done; `update` after each, with what to say about it.
 class Progress {
  public:
-  /// Off a terminal a line is written every `line_every` things, and for the last.
-  Progress(std::string what, long total, long line_every = 1)
-      : what_(std::move(what)), total_(total), line_every_(std::max(1L, line_every)), terminal_(isatty(STDERR_FILENO) != 0), start_(Clock::now()) {}
+  /// Off a terminal a line is written every `line_every` things, and for the last. `first`: so many were done before.
+  Progress(std::string what, long total, long line_every = 1, long first = 0)
+      : what_(std::move(what)), total_(total), first_(first), line_every_(std::max(1L, line_every)), terminal_(isatty(STDERR_FILENO) != 0), start_(Clock::now()) {}
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
   ~Progress() { finish(); }
 
   void update(long done, const std::string& details) {
     const double elapsed = std::chrono::duration<double>(Clock::now() - start_).count();
-    const std::string eta = "ETA " + clock_time(elapsed / static_cast<double>(std::max(1L, done)) * static_cast<double>(total_ - done));
+    const std::string eta = "ETA " + clock_time(elapsed / static_cast<double>(std::max(1L, done - first_)) * static_cast<double>(total_ - done));
     if (terminal_) {
       if (done < total_ && std::chrono::duration<double>(Clock::now() - drawn_).count() < 0.1) return;
       drawn_ = Clock::now();
@@ -80,7 +80,7 @@ class Progress {
   using Clock = std::chrono::steady_clock;
 
   std::string what_;
-  long total_, line_every_;
+  long total_, first_, line_every_;
   bool terminal_, on_bar_line_ = false;
   Clock::time_point start_, drawn_{};
 };

@@ -2,13 +2,16 @@
 /// The training loop: what one rank does from the first step to the last.
 
 #include <algorithm>
+#include <bit>
 #include <chrono>
 #include <cmath>
 #include <limits>
+#include <numeric>
 #include <optional>
 #include <span>
 #include <string>
 #include <type_traits>
+#include <vector>
 
 #include <terse/dist/communicator.hpp>
 #include <terse/dist/ddp.hpp>
@@ -19,6 +22,7 @@
 #include <terse/optim/schedule.hpp>
 #include <terse/text/packing.hpp>
 #include <terse/train/plan.hpp>
+#include <terse/train/run_state.hpp>
 
 namespace terse::train {
 
@@ -29,6 +33,8 @@ struct TrainOptions {
   double clip = 1.0;            ///< largest global gradient norm; 0: none
   float dropout = 0.1f;
   long evaluate_every = 100;    ///< steps between validations; 0: only after the last
+  long checkpoint_every = 0;    ///< steps between on_checkpoint; 0: only at the end
+  bool reproducible = false;    ///< the same bits however ranks x accumulate divide a step; they must be a power of two (dist/ddp.hpp says what it costs)
 };
 
 /// Which samples a run learns from and which it is judged by.
@@ -39,6 +45,11 @@ struct TrainData {
   std::span<const std::uint32_t> validation_numbers;  ///< of `validation`; may be empty
 };
 
+/// Milliseconds of a step on rank 0, by what they went into; waiting for other ranks is part of `reduce`.
+struct StepTimes {
+  double data = 0, forward_backward = 0, reduce = 0, optimizer = 0;
+};
+
 /// One line of metrics.jsonl.
 struct StepRecord {
   long step = 0;  ///< from 1: how many are done
@@ -46,6 +57,7 @@ struct StepRecord {
   bool skipped = false;  ///< gradients overflowed, parameters stayed as they were
   std::int64_t samples = 0, tokens = 0, targets = 0;  ///< of all ranks
   double milliseconds = 0;
+  StepTimes parts;
   std::optional<double> validation_loss;
 
   double tokens_per_second() const { return milliseconds > 0 ? static_cast<double>(tokens) / milliseconds * 1e3 : 0; }
@@ -75,6 +87,8 @@ class TrainObserver {
   virtual void on_overflow(const std::string& /*message*/) {}
   /// After a validation; `is_best`: lower than any before. The parameters are the trainer's master copy.
   virtual void on_validation(double /*loss*/, bool /*is_best*/) {}
+  /// Every checkpoint_every steps, and when the run ends: what should outlive the process is saved here. After on_step.
+  virtual void on_checkpoint(const RunState&) {}
 };
 
 template <class M>
@@ -86,12 +100,13 @@ class Trainer {
 };
 
 /// Trains one rank's copy of a model. Everything is allocated at construction; the loop allocates nothing.
-template <nn::TrainableModel Model>
-class Trainer<Model> {
+template <nn::TrainableModel ModelType>
+class Trainer<ModelType> {
  public:
+  using Model = ModelType;
   using Stream = typename Model::Stream;
 
-  /// Errors     Failure::usage: the schedule is for another number of ranks, or a size in it is below 1; Failure::bad_input: no sample to
+  /// Errors     Failure::usage: the schedule is for another number of ranks, or a size in it is below 1, or reproducible sums can't be had of it; Failure::bad_input: no sample to
   ///            train on; Failure::device: out of memory
   Trainer(Model& model, dist::Communicator& communicator, const TrainData& data, const TrainOptions& options)
       : data_(data),
@@ -101,62 +116,82 @@ class Trainer<Model> {
         capacity_(capacity()),
         storage_(capacity_),
         scaler_(Model::PrecisionPolicy::scales_loss),
-        ddp_(reserve(model, capacity_.tokens), communicator, {capacity_.tokens, capacity_.sequences}),
-        adamw_(model) {}
+        ddp_(reserve(model, capacity_.tokens), communicator, {capacity_.tokens, capacity_.sequences}, tree_leaves(options)),
+        adamw_(model),
+        leaf_losses_(static_cast<std::size_t>(options.schedule.micro_batches())),
+        validation_losses_(divide_up(data.validation_numbers.size(), static_cast<std::size_t>(options.schedule.batch))) {
+    state_.scale = scaler_.scale();
+  }
 
   /// Tokens of the largest micro-batch: what the memory plan is made for.
   Index token_capacity() const { return capacity_.tokens; }
   /// Parameters in full precision, flat, whatever the model computes with.
   Stream* parameters() const { return adamw_.master(); }
+  /// AdamW's m and v, flat.
+  Stream* first_moments() const { return adamw_.first_moments(); }
+  Stream* second_moments() const { return adamw_.second_moments(); }
+  const RunState& state() const { return state_; }
+
   /// After the caller wrote parameters() on rank 0: every rank takes them.
   void share_parameters() {
-    communicator_->broadcast(std::as_writable_bytes(std::span(adamw_.master(), static_cast<std::size_t>(Model::flat_size))), 0);
+    share(adamw_.master());
     adamw_.give_parameters();
   }
-
-  void run(TrainObserver& observer) {
-    double best = std::numeric_limits<double>::infinity();
-    for (long step = 0; step < options_.schedule.steps; ++step) {
-      const auto start = std::chrono::steady_clock::now();
-      StepRecord record = train_step(step, observer);
-      record.milliseconds = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
-      const bool last = step + 1 == options_.schedule.steps;
-      if (!data_.validation_numbers.empty() && (last || (options_.evaluate_every > 0 && (step + 1) % options_.evaluate_every == 0)))
-        record.validation_loss = validation_loss();
-      double keep_going = 1;
-      if (communicator_->is_first()) {
-        if (record.validation_loss) {
-          const bool is_best = *record.validation_loss < best;
-          if (is_best) best = *record.validation_loss;
-          observer.on_validation(*record.validation_loss, is_best);
-        }
-        keep_going = observer.on_step(record) ? 1 : 0;
-      }
-      communicator_->broadcast(std::as_writable_bytes(std::span(&keep_going, 1)), 0);
-      if (keep_going == 0) return;
-    }
+  /// After the caller read a saved run's parameters() and moments on rank 0: every rank takes them, and run() goes on from `state` (rank 0's counts).
+  void resume(RunState state) {
+    communicator_->broadcast(std::as_writable_bytes(std::span(&state, 1)), 0);
+    share_parameters(), share(first_moments()), share(second_moments());
+    state_ = state;
+    scaler_.restore(state.scale, state.clean_steps);
+    adamw_.set_steps(state.optimizer_steps);
   }
 
-  /// Mean loss over the targets of the validation samples, dealt to the ranks; infinite if it isn't a number.
-  double validation_loss() {
-    double sums[2] = {0, 0};
-    const auto batch = static_cast<std::size_t>(options_.schedule.batch), ranks = static_cast<std::size_t>(communicator_->size());
-    for (std::size_t first = batch * static_cast<std::size_t>(communicator_->rank()); first < data_.validation_numbers.size(); first += batch * ranks) {
-      const auto numbers = data_.validation_numbers.subspan(first, std::min(batch, data_.validation_numbers.size() - first));
-      const PackedBatch packed = text::pack(data_.validation, numbers, storage_);
-      sums[0] += ddp_.evaluate(packed);
-      sums[1] += static_cast<double>(packed.targets.size());
+  /// Steps until the schedule ends or the observer has enough.
+  void run(TrainObserver& observer) {
+    long saved = state_.step;
+    bool keeps_going = true;
+    while (keeps_going && state_.step < options_.schedule.steps) {
+      const auto start = Clock::now();
+      StepRecord record = train_step(observer);
+      record.milliseconds = milliseconds_since(start);
+      if (!data_.validation_numbers.empty() && (is_last_step() || is_due(options_.evaluate_every))) record.validation_loss = validation_loss();
+      keeps_going = tell(record, observer);
+      if (keeps_going && is_due(options_.checkpoint_every)) saved = checkpoint(observer);
     }
-    communicator_->all_reduce(std::span<double>(sums));
-    const double mean = sums[0] / sums[1];
+    if (saved != state_.step) checkpoint(observer);
+  }
+
+  /// Mean loss over the targets of the validation samples, dealt to the ranks; infinite if it isn't a number. The same bits for any number of ranks.
+  double validation_loss() {
+    std::ranges::fill(validation_losses_, 0.0);
+    const auto batch = static_cast<std::size_t>(options_.schedule.batch), ranks = static_cast<std::size_t>(communicator_->size());
+    double targets = 0;
+    for (std::size_t micro = static_cast<std::size_t>(communicator_->rank()); micro < validation_losses_.size(); micro += ranks) {
+      const auto numbers = data_.validation_numbers.subspan(micro * batch, std::min(batch, data_.validation_numbers.size() - micro * batch));
+      const PackedBatch packed = text::pack(data_.validation, numbers, storage_);
+      validation_losses_[micro] = ddp_.evaluate(packed);
+      targets += static_cast<double>(packed.targets.size());
+    }
+    communicator_->all_reduce(std::span(&targets, 1));
+    const double mean = sum_over_ranks(validation_losses_) / targets;
     return std::isnan(mean) ? std::numeric_limits<double>::infinity() : mean;
   }
 
  private:
+  using Clock = std::chrono::steady_clock;
+  static double milliseconds_since(Clock::time_point start) { return std::chrono::duration<double, std::milli>(Clock::now() - start).count(); }
+
   static const text::StepSchedule& checked(const text::StepSchedule& schedule, const dist::Communicator& communicator) {
     if (schedule.ranks != communicator.size())
       fail(Failure::usage, "the schedule deals samples to ", schedule.ranks, " ranks, but ", communicator.size(), " run; make them equal");
     return schedule;
+  }
+
+  static long tree_leaves(const TrainOptions& options) {
+    if (!options.reproducible) return 0;
+    if (const auto leaves = options.schedule.micro_batches(); !std::has_single_bit(static_cast<std::uint64_t>(leaves)))
+      fail(Failure::usage, "reproducible sums need ranks x accumulate to be a power of two: ", options.schedule.ranks, " x ", options.schedule.accumulate, " is ", leaves);
+    return options.schedule.accumulate;
   }
 
   static Model& reserve(Model& model, Index tokens) {
@@ -172,27 +207,76 @@ class Trainer<Model> {
     return largest;
   }
 
-  StepRecord train_step(long step, TrainObserver& observer) {
-    const auto size = sampler_.size_of(sampler_.first_cursor(step), options_.schedule.samples_per_step());
-    StepRecord record{.step = step + 1, .lr = options_.rates.at(step), .scale = static_cast<double>(scaler_.scale()), .samples = size.sequences, .tokens = size.tokens, .targets = size.target_rows, .validation_loss = {}};
-    const ops::DropoutPlan dropout{options_.dropout, options_.schedule.seed};
-    std::optional<Overflow> overflow;
-    ddp_.clear();
-    for (long micro = 0; micro < options_.schedule.accumulate; ++micro) {
-      const PackedBatch batch = sampler_.fill(step, micro, communicator_->rank(), storage_);
-      record.loss += ddp_.backward(batch, dropout, scaler_.scale());
-      if (!overflow) overflow = find_overflow(batch, step, micro);
+  bool is_last_step() const { return state_.step == options_.schedule.steps; }
+  bool is_due(long every) const { return every > 0 && state_.step % every == 0; }
+
+  void share(Stream* flat) { communicator_->broadcast(std::as_writable_bytes(std::span(flat, static_cast<std::size_t>(Model::flat_size))), 0); }
+
+  /// Whether rank 0's observer wants more, on every rank.
+  bool tell(const StepRecord& record, TrainObserver& observer) {
+    const bool is_best = record.validation_loss && *record.validation_loss < state_.best_validation_loss;
+    if (is_best) state_.best_validation_loss = *record.validation_loss;
+    std::byte keep_going{1};
+    if (communicator_->is_first()) {
+      if (record.validation_loss) observer.on_validation(*record.validation_loss, is_best);
+      keep_going = std::byte{observer.on_step(record)};
     }
+    communicator_->broadcast(std::span(&keep_going, 1), 0);
+    return keep_going != std::byte{0};
+  }
+
+  long checkpoint(TrainObserver& observer) {
+    if (communicator_->is_first()) observer.on_checkpoint(state_);
+    return state_.step;
+  }
+
+  /// Each value is one rank's and 0 on the others, so the sum doesn't depend on who has it.
+  double sum_over_ranks(std::vector<double>& values) {
+    communicator_->all_reduce(std::span<double>(values));
+    return std::accumulate(values.begin(), values.end(), 0.0);
+  }
+
+  StepRecord train_step(TrainObserver& observer) {
+    const long step = state_.step;
+    const auto size = sampler_.size_of(sampler_.first_cursor(step), options_.schedule.samples_per_step());
+    StepRecord record{.step = step + 1, .lr = options_.rates.at(step), .scale = static_cast<double>(scaler_.scale()), .samples = size.sequences,
+                      .tokens = size.tokens, .targets = size.target_rows, .parts = {}, .validation_loss = {}};
+    const auto overflow = run_micro_batches(record);
+    auto start = Clock::now();
     ddp_.reduce();
-    communicator_->all_reduce(std::span(&record.loss, 1));
+    record.loss = sum_over_ranks(leaf_losses_);
+    record.parts.reduce = milliseconds_since(start);
+
+    start = Clock::now();
     record.grad_norm = ddp_.gradient_norm() / static_cast<double>(scaler_.scale());
     record.skipped = !std::isfinite(record.grad_norm);
     if (record.skipped) report(overflow, step, observer);
     else adamw_.step(ddp_.gradient(), optim::clip_factor(record.grad_norm, options_.clip) / static_cast<double>(scaler_.scale()),
                      {.lr = record.lr, .beta1 = options_.beta1, .beta2 = options_.beta2, .weight_decay = options_.weight_decay});
     scaler_.update(record.skipped);
+    record.parts.optimizer = milliseconds_since(start);
+    state_.step = step + 1, state_.optimizer_steps = adamw_.steps(), state_.scale = scaler_.scale(), state_.clean_steps = scaler_.clean_steps();
     give_up_if_lost(record);
     return record;
+  }
+
+  /// Forward and backward of this rank's micro-batches; their losses go to their places in leaf_losses_.
+  std::optional<Overflow> run_micro_batches(StepRecord& record) {
+    const long step = state_.step;
+    const ops::DropoutPlan dropout{options_.dropout, options_.schedule.seed};
+    std::optional<Overflow> overflow;
+    std::ranges::fill(leaf_losses_, 0.0);
+    ddp_.clear();
+    for (long micro = 0; micro < options_.schedule.accumulate; ++micro) {
+      auto start = Clock::now();
+      const PackedBatch batch = sampler_.fill(step, micro, communicator_->rank(), storage_);
+      record.parts.data += milliseconds_since(start);
+      start = Clock::now();
+      leaf_losses_[static_cast<std::size_t>(communicator_->rank() * options_.schedule.accumulate + micro)] = ddp_.backward(batch, dropout, scaler_.scale());
+      if (!overflow) overflow = find_overflow(batch, step, micro);
+      record.parts.forward_backward += milliseconds_since(start);
+    }
+    return overflow;
   }
 
   std::optional<Overflow> find_overflow(const PackedBatch& batch, long step, long micro) {
@@ -212,8 +296,8 @@ class Trainer<Model> {
   }
 
   void give_up_if_lost(const StepRecord& record) {
-    skipped_in_a_row_ = record.skipped ? skipped_in_a_row_ + 1 : 0;
-    if (skipped_in_a_row_ == most_skipped)
+    state_.skipped_in_a_row = record.skipped ? state_.skipped_in_a_row + 1 : 0;
+    if (state_.skipped_in_a_row == most_skipped)
       fail(Failure::internal, "step ", record.step, ": gradients were not finite ", most_skipped, " steps in a row; try a lower --lr or --precision fp32");
   }
 
@@ -228,7 +312,9 @@ class Trainer<Model> {
   optim::LossScaler scaler_;
   dist::DistributedDataParallel<Model> ddp_;
   optim::AdamW<Model> adamw_;
-  int skipped_in_a_row_ = 0;
+  std::vector<double> leaf_losses_;        // of each micro-batch of the step, over all ranks
+  std::vector<double> validation_losses_;  // of each micro-batch of the validation
+  RunState state_;
 };
 
 template <class M>

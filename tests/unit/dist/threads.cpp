@@ -1,4 +1,5 @@
 #include <atomic>
+#include <bit>
 #include <numeric>
 #include <string>
 #include <vector>
@@ -9,8 +10,19 @@
 
 using namespace terse;
 
-TEST_CASE("ranks as threads: sums in rank order, broadcasts, texts") {
-  const int ranks = GENERATE(1, 2, 3, 5);
+namespace {
+
+/// The order that all_reduce promises: neighbours first, the left branch the largest that is full.
+float tree_sum(std::vector<float> values) {
+  if (values.size() == 1) return values[0];
+  const auto half = static_cast<std::ptrdiff_t>(std::bit_ceil(values.size()) / 2);
+  return tree_sum({values.begin(), values.begin() + half}) + tree_sum({values.begin() + half, values.end()});
+}
+
+}  // namespace
+
+TEST_CASE("ranks as threads: sums in a tree, broadcasts, texts") {
+  const int ranks = GENERATE(1, 2, 3, 4, 5, 7);
   std::vector<std::vector<float>> sums(static_cast<std::size_t>(ranks));
   dist::launch(ranks, [&](dist::Communicator& communicator) {
     const int rank = communicator.rank();
@@ -33,9 +45,9 @@ TEST_CASE("ranks as threads: sums in rank order, broadcasts, texts") {
       if (texts[static_cast<std::size_t>(r)].size() != static_cast<std::size_t>(r)) fail(Failure::internal, "text ", r);
   });
   for (std::size_t i = 0; i < sums[0].size(); ++i) {
-    float sum = 1.0f / static_cast<float>(i + 1);
-    for (int r = 1; r < ranks; ++r) sum += 1.0f / static_cast<float>(i + 1 + static_cast<std::size_t>(r));
-    REQUIRE(sums[0][i] == sum);
+    std::vector<float> terms;
+    for (int r = 0; r < ranks; ++r) terms.push_back(1.0f / static_cast<float>(i + 1 + static_cast<std::size_t>(r)));
+    REQUIRE(sums[0][i] == tree_sum(terms));
   }
   for (const auto& other : sums) CHECK(other == sums[0]);
 }

@@ -45,6 +45,16 @@ void fill(const Cpu& cpu, T* x, Index n, T value) {
   cpu.parallel_for(divide_up(n, piece), [=](Index p) { std::fill(x + p * piece, x + std::min(n, (p + 1) * piece), value); });
 }
 
+/// y[i] += x[i].
+template <Real T>
+void add(const Cpu& cpu, const T* x, T* y, Index n) {
+  constexpr Index piece = 65536;
+  cpu.parallel_for(divide_up(n, piece), [=](Index p) {
+#pragma omp simd
+    for (Index i = p * piece; i < std::min(n, (p + 1) * piece); ++i) y[i] += x[i];
+  });
+}
+
 /// sum over i of x[i]², in double. Infinite or NaN where any x is. Lanes by name: the compiler's own choice differs from copy to copy.
 template <Real T>
 double sum_of_squares(const Cpu& cpu, const T* x, Index n) {

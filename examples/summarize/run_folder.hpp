@@ -1,0 +1,66 @@
+#pragma once
+// --out: what runs leave there, and what the next one may do with it.
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <string>
+
+#include <nlohmann/json.hpp>
+
+#include <terse/io/lock.hpp>
+#include <terse/train/early_stop.hpp>
+#include <terse/train/run_state.hpp>
+#include <terse/train/state_folder.hpp>
+
+#include "options.hpp"
+
+namespace summarize {
+
+/// A state that a run was saved in: state/step-N/ with state.json and tensors.safetensors.
+struct SavedState {
+  std::filesystem::path folder;
+  train::RunState run;
+  nlohmann::ordered_json settings;  ///< under the names of the command line
+  std::string samples;              ///< tells the run's samples from others
+  train::EarlyStop early_stop;
+  bool stopped_early = false;
+
+  std::filesystem::path tensors() const { return folder / "tensors.safetensors"; }
+};
+
+/// The newest state in an --out folder; nothing where there is none.
+/// Errors     Failure::bad_input: it is damaged
+std::optional<SavedState> find_state(const std::filesystem::path& out);
+
+/// The folder of a run that begins or goes on; nobody else works in it while this object lives.
+class RunFolder {
+ public:
+  /// Makes the folder, takes its lock, removes what a killed run left half-written.
+  /// Errors     Failure::usage: a run is in it, and neither --resume nor --overwrite was given; Failure::cannot_write: another process works in it
+  explicit RunFolder(const Options& options);
+
+  const std::filesystem::path& path() const { return out_; }
+  /// What to go on from; nothing for a new run.
+  const std::optional<SavedState>& saved() const { return saved_; }
+  /// Nothing is left to train, and all is written.
+  bool is_finished() const { return is_finished_; }
+
+  /// Just before the first step, when nothing can be wrong with files and options any more: a run that starts over removes the one before.
+  void begin() const;
+  /// Saves a state; `write_tensors(path)`. `folder` of `state` is not read.
+  void save(const SavedState& state, const std::function<void(const std::filesystem::path&)>& write_tensors);
+  /// Writes run.json.
+  void describe(nlohmann::ordered_json description, bool finished) const;
+
+ private:
+  std::filesystem::path out_;
+  std::optional<io::FolderLock> lock_;
+  train::StateFolder states_;
+  std::optional<SavedState> saved_;
+  bool is_finished_ = false;
+};
+
+/// The step that the checkpoint in `folder` was written at; -1 where there is none.
+long checkpoint_step(const std::filesystem::path& folder);
+
+}  // namespace summarize

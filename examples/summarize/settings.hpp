@@ -1,0 +1,17 @@
+#pragma once
+// A run's settings as JSON, under the names of the command line: in files that --config reads, in run.json, and in a saved state.
+#include <nlohmann/json.hpp>
+
+#include "options.hpp"
+
+namespace summarize {
+
+/// What train and run were told, defaults included.
+nlohmann::ordered_json settings_of(const Options& options);
+
+/// After the command line was read: what it leaves open comes from --config; then, with --resume, from the saved state, whose run goes on as it was begun.
+/// Errors     Failure::usage: an unknown name or a value out of range in --config; a setting that the saved run began otherwise;
+///            Failure::bad_input: a file can't be read
+void complete(CLI::App& command, Options& options);
+
+}  // namespace summarize

@@ -1,0 +1,152 @@
+// Starting again: --resume, --overwrite, --config, the lock, and runs that are killed.
+#include <chrono>
+#include <random>
+#include <thread>
+
+#include "small_job.hpp"
+
+namespace {
+
+const Arguments options{"--reproducible", "--dropout", "0.1", "--evaluate-every", "4", "--checkpoint-every", "1", "--evaluate-samples", "2"};
+const Arguments reproducible = options + Arguments{"--steps", "8", "--accumulate", "2"};
+
+std::string model_of(const SmallJob& job, const std::string& name, const std::string& checkpoint) { return content_of(job.folder() / name / checkpoint / "model.safetensors"); }
+
+/// As a line of stderr.
+void check_error(const Running::Result& result, int code, const std::vector<std::string>& words) {
+  CAPTURE(result.err);
+  CHECK(result.code == code);
+  CHECK(result.err.starts_with("terse-summarize: error: "));
+  for (const auto& word : words) CHECK(result.err.find(word) != std::string::npos);
+}
+
+}  // namespace
+
+TEST_CASE("a run that is killed, again and again, ends with the bits of one that wasn't") {
+  const SmallJob job;
+  job.train("whole", reproducible);
+  std::mt19937 random(1);
+  int kills = 0;
+  for (int round = 0; round < 40; ++round) {
+    Running training(TERSE_SUMMARIZE, job.training("killed", reproducible + Arguments{"--resume"}));
+    std::this_thread::sleep_for(std::chrono::milliseconds(100 + random() % 300));
+    if (!training.kill()) break;  // it had ended
+    ++kills;
+  }
+  job.train("killed", reproducible + Arguments{"--resume"});
+  WARN(kills << " kills");
+  for (const char* name : {"checkpoint", "best"}) {
+    const bool equal = model_of(job, "killed", name) == model_of(job, "whole", name);  // megabytes, which Catch would print
+    INFO(name);
+    CHECK(equal);
+  }
+  CHECK(temporary_files(job.folder() / "killed").empty());
+  const auto steps = job.metrics("killed");
+  REQUIRE(steps.size() == 8);
+  for (std::size_t i = 0; i < 8; ++i) {
+    CHECK(steps[i]["step"] == i + 1);
+    CHECK(steps[i]["loss"] == job.metrics("whole")[i]["loss"]);
+  }
+  const auto run = json::parse(content_of(job.folder() / "killed/run.json"));
+  CHECK(run["finished"] == true);
+  CHECK(run["memory_plan"]["total"].get<long>() > 0);
+  CHECK(run["settings"]["steps"] == 8);
+}
+
+TEST_CASE("a run goes on with another number of ranks, and keeps its settings") {
+  const SmallJob job;
+  job.train("chain", options + Arguments{"--ranks", "1", "--accumulate", "4", "--steps", "3"});
+  const auto out = job.file("chain");
+  const auto longer = succeed({"train", "--resume", "--out", out, "--ranks", "4", "--steps", "6"});
+  CHECK(longer.err.find("resumed: step 3 of 6 is done") != std::string::npos);
+  CHECK(longer.err.find("gradient accumulation: 1") != std::string::npos);
+  CHECK(job.metrics("chain").size() == 6);
+  check_error(terse_summarize({"train", "--resume", "--out", out, "--steps", "7", "--ranks", "3"}), 2, {"--ranks 3", "8 samples"});
+  check_error(terse_summarize({"train", "--resume", "--out", out, "--steps", "7", "--lr", "1"}), 2, {"--lr 1.0", "0.002", "--overwrite"});
+  check_error(terse_summarize({"train", "--resume", "--out", out, "--steps", "7", "--accumulate", "3"}), 2, {"accumulate 3", "8"});
+  write_dialogues(job.file("other.csv"), 41);
+  check_error(terse_summarize({"train", "--resume", "--out", out, "--steps", "7", "--data", job.file("other.csv")}), 2, {"other samples"});
+  const auto finished = succeed({"train", "--resume", "--out", out});
+  CHECK(finished.err.find("finished") != std::string::npos);
+  CHECK(job.metrics("chain").size() == 6);
+}
+
+TEST_CASE("an --out that holds a run needs --resume or --overwrite") {
+  const SmallJob job;
+  const auto from_nothing = job.train("out", {"--resume", "--steps", "2"});
+  CHECK(from_nothing.err.find("starts from step 0") != std::string::npos);
+  check_error(terse_summarize(job.training("out", {"--steps", "2"})), 2, {"--resume", "--overwrite"});
+  check_error(terse_summarize(job.training("out", {"--resume", "--overwrite"})), 2, {"--resume", "--overwrite"});
+  // A mistake mustn't cost the run that was there.
+  check_error(terse_summarize(job.training("out", {"--overwrite", "--accumulate", "3", "--reproducible"})), 2, {"power of two"});
+  CHECK(std::filesystem::exists(job.folder() / "out/checkpoint/model.safetensors"));
+  std::filesystem::remove_all(job.folder() / "out/state");
+  check_error(terse_summarize(job.training("out", {"--steps", "2"})), 2, {"--overwrite"});
+  CHECK(succeed(job.training("out", {"--steps", "2", "--resume"})).err.find("finished") != std::string::npos);
+  job.train("out", {"--steps", "3", "--overwrite"});
+  CHECK(job.metrics("out").size() == 3);
+}
+
+TEST_CASE("two runs can't work in one folder") {
+  const SmallJob job;
+  Running first(TERSE_SUMMARIZE, job.training("out", {"--steps", "100000", "--checkpoint-every", "1"}));
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+  while (!std::filesystem::exists(job.folder() / "out/state/latest") && std::chrono::steady_clock::now() < deadline) std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  check_error(terse_summarize(job.training("out", {"--resume"})), 6, {"another run", "--out"});
+  first.interrupt();
+  const auto result = first.wait();
+  CHECK(result.code == 130);
+  CHECK(result.err.find("--resume") != std::string::npos);
+  const auto steps = job.metrics("out").size();
+  CHECK(std::filesystem::exists(job.folder() / ("out/state/step-" + std::to_string(steps))));
+}
+
+TEST_CASE("--config holds the same names; the command line wins") {
+  const SmallJob job;
+  const auto config = [&](const std::string& text) {
+    std::ofstream(job.file("config.json")) << text;
+    return Arguments{"train", "--config", job.file("config.json")};
+  };
+  const std::string common = R"("data": ")" + job.data() + R"(", "model": "demo", "precision": "fp32", "out": ")" + job.file("out") + R"(", "batch": 2, "threads": 1)";
+  succeed(config("{" + common + R"(, "steps": 3, "accumulate": 1, "shuffle": false, "reproducible": true, "lr": 0.001})") + Arguments{"--steps", "2"});
+  CHECK(job.metrics("out").size() == 2);
+  const auto settings = json::parse(content_of(job.folder() / "out/run.json"))["settings"];
+  CHECK(settings["lr"] == 0.001);
+  CHECK(settings["shuffle"] == false);
+  CHECK(settings["reproducible"] == true);
+  check_error(terse_summarize(config("{" + common + R"(, "stpes": 3})")), 2, {"config.json", "stpes"});
+  check_error(terse_summarize(config("{" + common + R"(, "steps": 0})")), 2, {"config.json", "--steps"});
+  check_error(terse_summarize(config("{" + common + R"(, "steps": [1]})")), 2, {"config.json", "steps"});
+  check_error(terse_summarize(config("[")), 3, {"config.json", "JSON"});
+  check_error(terse_summarize({"train", "--config", job.file("none.json")}), 3, {"none.json"});
+}
+
+TEST_CASE("--early-stop ends a run that no longer gets better, and it stays ended") {
+  const SmallJob job;
+  const auto result = job.train("out", {"--steps", "50", "--lr", "0", "--min-lr", "0", "--evaluate-every", "1", "--early-stop", "loss:2", "--evaluate-samples", "2"});
+  CHECK(result.err.find("ends early, after step 3") != std::string::npos);
+  CHECK(job.metrics("out").size() == 3);
+  CHECK(job.train("out", {"--steps", "50", "--lr", "0", "--min-lr", "0", "--resume"}).err.find("finished") != std::string::npos);
+  const auto rouge = job.train("rouge", {"--steps", "2", "--evaluate-every", "1", "--early-stop", "rougeL:5", "--evaluate-samples", "2"});
+  CHECK(job.metrics("rouge").front()["validation_rougeL"].is_number());
+}
+
+TEST_CASE("a damaged state is exit 3, named by file") {
+  const SmallJob job;
+  job.train("out", {"--steps", "2"});
+  const auto state = job.folder() / "out/state/step-2";
+  const auto resume = job.training("out", {"--steps", "4", "--resume"});
+  const auto damaged = [&](const std::filesystem::path& file, const std::string& content, const std::vector<std::string>& words) {
+    const std::string whole = content_of(file);
+    std::ofstream(file, std::ios::binary) << content;
+    check_error(terse_summarize(resume), 3, words);
+    std::ofstream(file, std::ios::binary) << whole;
+  };
+  damaged(state / "state.json", "{", {"state.json", "JSON"});
+  damaged(state / "state.json", "{}", {"state.json", "settings"});
+  damaged(job.folder() / "out/state/latest", "step-3\n", {"latest"});
+  const std::string tensors = content_of(state / "tensors.safetensors");
+  damaged(state / "tensors.safetensors", tensors.substr(0, tensors.size() - 7), {"tensors.safetensors"});
+  succeed(resume);
+  CHECK(job.metrics("out").size() == 4);
+}
