@@ -3,6 +3,8 @@
 #include <charconv>
 #include <iostream>
 
+#include <terse/core/json.hpp>
+
 namespace summarize {
 
 namespace {
@@ -20,7 +22,7 @@ train::EarlyStop early_stop_of(const nlohmann::json& json) {
 
 SavedState read_state(const std::filesystem::path& folder) {
   const auto file = folder / "state.json";
-  const auto json = io::detail::read_json(file);
+  const auto json = parse_json(io::read_file(file), {file.string(), "the state is damaged; start over with --overwrite"});
   const auto need = [&](const char* key, bool right) {
     if (!right) fail(Failure::bad_input, file.string(), ": \"", key, "\" is missing or wrong: the state is damaged; start over with --overwrite");
   };
@@ -38,7 +40,7 @@ SavedState read_state(const std::filesystem::path& folder) {
 
 bool says_finished(const std::filesystem::path& out) {
   if (!std::filesystem::exists(out / "run.json")) return false;
-  const auto json = io::detail::read_json(out / "run.json");
+  const auto json = parse_json(io::read_file(out / "run.json"), {(out / "run.json").string(), "start over with --overwrite"});
   return json.is_object() && json.contains("finished") && json["finished"] == true;
 }
 

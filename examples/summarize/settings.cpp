@@ -5,7 +5,8 @@
 
 #include <CLI/CLI.hpp>
 
-#include <terse/io/checkpoint.hpp>
+#include <terse/core/json.hpp>
+#include <terse/io/file.hpp>
 
 #include "run_folder.hpp"
 
@@ -90,7 +91,7 @@ ordered_json settings_of(const Options& o) {
 
 void complete(CLI::App& command, Options& options) {
   if (!options.config.empty()) {
-    const auto settings = ordered_json(io::detail::read_json(options.config));
+    const auto settings = ordered_json(parse_json(io::read_file(options.config), {options.config.string(), "write it as {\"steps\": 500, …}"}));
     if (!settings.is_object()) fail(Failure::bad_input, options.config.string(), ": not a JSON object of options");
     apply(command, settings, options.config.string(), false);
   }
@@ -99,7 +100,7 @@ void complete(CLI::App& command, Options& options) {
     if (const auto saved = find_state(options.out)) continue_run(command, options, *saved);
   if (options.reproducible && !std::has_single_bit(static_cast<unsigned long>(options.ranks * options.accumulate)))
     fail(Failure::usage, "--reproducible needs ranks x accumulate to be a power of two: ", options.ranks, " x ", options.accumulate, " is ", options.ranks * options.accumulate, "; choose another --accumulate or --ranks");
-  if (options.data.empty()) fail(Failure::usage, "--data F.csv is needed: a CSV with the columns id, dialogue, summary");
+  if (options.data.empty()) fail(Failure::usage, "--data is required: a CSV with the columns id, dialogue, summary; try terse-summarize ", command.get_name(), " --help");
 }
 
 }  // namespace summarize

@@ -115,7 +115,7 @@ void add_tensors(std::vector<TensorToWrite>& tensors, const std::string& prefix,
 ///
 /// Errors     Failure::bad_input, naming file and tensor: missing, another shape or dtype
 template <class Model, Real T>
-void read_tensors(const SafetensorsFile& file, const std::string& prefix, T* flat) {
+void read_tensors(const Safetensors& file, const std::string& prefix, T* flat) {
   for (const nn::ParameterInfo& parameter : Model::table) {
     const auto count = static_cast<std::size_t>(parameter.saved_rows * parameter.columns);
     file.read<T>(prefix + std::string(parameter.name.view()), detail::shape_of(parameter), std::span<T>(flat + parameter.offset, count));
