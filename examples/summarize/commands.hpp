@@ -20,6 +20,8 @@ int tokenize(const Options& options);
 int rouge(const Options& options);
 int plan(const Options& options);
 int report(const Options& options);
+int explain(const Options& options);
+int doctor(const Options& options);
 
 // What `run` and `demo` put together.
 /// `test`: what to predict; without rows: the validation's.

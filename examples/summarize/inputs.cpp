@@ -90,13 +90,18 @@ text::Dialogues read_test(const Options& options) {
   return read_to_predict(options, options.test);
 }
 
+text::Bpe training_tokenizer(const Options& options, const ModelEntry& entry, const text::Dialogues& dialogues) {
+  auto tokenizer = resolve_tokenizer(options, entry, dialogues);
+  require_fit(tokenizer, options.tokenizer.empty() ? std::filesystem::path(options.init) : options.tokenizer, entry);
+  return tokenizer;
+}
+
 TrainingInputs read_training(const Options& options) {
   require_device(options);
   const ModelEntry& entry = find_model(options, true);
   initial_weights(options, entry);
   const auto dialogues = text::read_dialogues(options.data);
-  TrainingInputs inputs{resolve_tokenizer(options, entry, dialogues), {}, {}, {}, {}};
-  require_fit(inputs.tokenizer, options.tokenizer.empty() ? std::filesystem::path(options.init) : options.tokenizer, entry);
+  TrainingInputs inputs{training_tokenizer(options, entry, dialogues), {}, {}, {}, {}};
   inputs.training = samples_of(options, inputs.tokenizer, dialogues, entry);
   if (!options.validation.empty()) {
     inputs.validation_rows = text::read_dialogues(options.validation);

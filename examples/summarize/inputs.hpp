@@ -36,6 +36,10 @@ text::Dialogues read_test(const Options& options);
 /// vocabulary may be smaller) say nothing.
 std::string text_of(const text::Bpe& tokenizer, std::span<const TokenId> ids);
 
+/// --tokenizer, else that of the --init folder, else one trained on the data where the model has a vocabulary of its own.
+/// Errors     Failure::bad_input: it doesn't fit the model; Failure::usage: there is none
+text::Bpe training_tokenizer(const Options& options, const ModelEntry& entry, const text::Dialogues& dialogues);
+
 /// A trained model on disk.
 struct Checkpoint {
   std::filesystem::path folder;

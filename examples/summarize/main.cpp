@@ -55,7 +55,7 @@ int dispatch(const std::string& command, const Options& options) {
       {"evaluate", [](const Options& o) { return evaluate(o); }}, {"predict", [](const Options& o) { return predict(o); }},
       {"demo", [](const Options& o) { return demo(o); }},         {"generate", generate}, {"score", score},
       {"tokenize", tokenize},                                     {"rouge", rouge},       {"plan", plan},
-      {"report", report}};
+      {"report", report},                                         {"explain", explain}, {"doctor", doctor}};
   return commands.at(command)(options);
 }
 
@@ -83,7 +83,7 @@ int main_of(int argc, char** argv) {
   const std::string command = app.get_subcommands().front()->get_name();
   if (command == "train" || command == "run") complete(*app.get_subcommands().front(), options);
   options.require_possible();
-  const std::set<std::string> stops_in_order{"demo", "train", "run", "evaluate", "predict", "generate"};  // these ask interrupted()
+  const std::set<std::string> stops_in_order{"demo", "train", "run", "evaluate", "predict", "generate", "doctor"};  // these ask interrupted()
   if (stops_in_order.contains(command)) std::signal(SIGINT, on_interrupt), std::signal(SIGTERM, on_interrupt);
   const int code = dispatch(command, options);
   const std::set<std::string> leaves_results{"demo", "train", "run", "evaluate"};

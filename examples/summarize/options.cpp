@@ -222,6 +222,19 @@ void define_commands(CLI::App& app, Options& o) {
   plan.add_option("--decode-batch", o.decode_batch, "texts written at a time")->check(from_to(1L, 65536L))->capture_default_str();
   plan.add_flag("--json", o.json, "as JSON");
 
+  CLI::App& explain = add_command(app, "explain", "one sample as the trainer sees it: its tokens, their positions, and which of them carry a loss");
+  explain.add_option("--sample", o.sample, "row of --data, from 0: the number that messages of the training name")->required()->check(CLI::NonNegativeNumber);
+  explain.add_option("--data", o.data, "CSV with the columns id, dialogue, summary")->required();
+  add_model(explain, o);
+  add_tokenizer(explain, o, "default: the --init folder; the demo model trains its own on the data");
+  explain.add_option("--init", o.init, "scratch, or a folder or .safetensors file of GPT-2 weights")->capture_default_str();
+  explain.add_flag("--json", o.json, "as JSON");
+
+  CLI::App& doctor = add_command(app, "doctor", "what this build can do, what the machine has, and what would go wrong");
+  doctor.add_option("--out", o.out, "folder whose disk is looked at")->capture_default_str();
+  doctor.add_flag("--json", o.json, "as JSON");
+  doctor.add_flag("--watch", o.watch, "show the use of the machine every second, until ctrl-C");
+
   CLI::App& report = add_command(app, "report", "writes report.html again from what is in --out");
   report.add_option("--out", o.out, "folder of the run")->capture_default_str();
 }

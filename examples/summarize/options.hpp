@@ -47,7 +47,8 @@ struct Options {
 
   // small tools
   std::optional<std::string> prompt;
-  bool decode = false, mean = false;
+  bool decode = false, mean = false, watch = false;
+  long sample = 0;
 
   train::TrainOptions train_options() const;
   /// Errors     Failure::usage: each number is in its range, but together they ask for more than there can be

@@ -76,6 +76,7 @@ function(terse_add_summarizer)
   if(NOT TARGET terse_summarize_commands)
     file(GLOB sources CONFIGURE_DEPENDS ${templates}/*.cpp)
     add_library(terse_summarize_commands OBJECT ${sources})
+    set_source_files_properties(${templates}/doctor.cpp PROPERTIES COMPILE_DEFINITIONS TERSE_VERSION="${terse_VERSION}")
     if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|amd64|AMD64)$") # the one file that must run on any CPU, to say what is wrong with this one
       set_source_files_properties(${templates}/start_check.cpp PROPERTIES COMPILE_OPTIONS "-march=x86-64;-mtune=generic")
     endif()

@@ -2,7 +2,7 @@
 
 namespace {
 
-const std::vector<std::string> commands{"demo", "train", "run", "evaluate", "predict", "generate", "score", "tokenize", "rouge", "plan", "report"};
+const std::vector<std::string> commands{"demo", "train", "run", "evaluate", "predict", "generate", "score", "tokenize", "rouge", "plan", "report", "explain", "doctor"};
 
 }  // namespace
 
