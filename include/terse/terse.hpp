@@ -16,6 +16,7 @@
 #include <terse/metrics/rouge.hpp>
 #include <terse/models/gpt.hpp>
 #include <terse/nn/initialize.hpp>
+#include <terse/nn/module.hpp>
 #include <terse/optim/adamw.hpp>
 #include <terse/optim/clip.hpp>
 #include <terse/optim/loss_scaler.hpp>
@@ -26,6 +27,7 @@
 #include <terse/text/csv.hpp>
 #include <terse/text/dialogue.hpp>
 #include <terse/text/packing.hpp>
+#include <terse/text/windows.hpp>
 #include <terse/train/log.hpp>
 #include <terse/train/losses.hpp>
 #include <terse/train/progress.hpp>

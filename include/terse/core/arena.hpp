@@ -44,10 +44,11 @@ class Arena {
   std::size_t used_ = 0;
 };
 
-namespace detail {
-
+/// What this header calls a group of tensors.
 template <class Group>
-concept HasEach = requires(Group group) { group.each([](auto&, Index) {}, Extent{}); };
+concept ViewGroup = std::is_default_constructible_v<Group> && requires(Group group) { group.each([](auto&, Index) {}, Extent{}); };
+
+namespace detail {
 
 // The columns of a view: static ones, so that bytes are known without an object.
 template <class View>

@@ -11,7 +11,7 @@
 #include <terse/core/arena.hpp>
 #include <terse/core/packed_batch.hpp>
 #include <terse/dist/communicator.hpp>
-#include <terse/nn/parameters.hpp>
+#include <terse/nn/model.hpp>
 #include <terse/ops/dropout/op.hpp>
 #include <terse/ops/reduce/cpu.hpp>
 
@@ -25,7 +25,7 @@ namespace terse::dist {
 /// With `tree_leaves` (the micro-batches of a rank and step, a power of two) each micro-batch's gradient is a leaf of one binary tree over
 /// all micro-batches of the step: ranks hold neighbouring leaves, and all_reduce goes on where they end. So the sum has the same bits however
 /// ranks and accumulation divide the step, for log2(tree_leaves) more gradient buffers.
-template <class Model>
+template <nn::TrainableModel Model>
 class DistributedDataParallel {
  public:
   using Stream = typename Model::Stream;

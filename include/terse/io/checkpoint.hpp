@@ -16,7 +16,7 @@
 #include <terse/core/json.hpp>
 #include <terse/core/packed_batch.hpp>
 #include <terse/io/safetensors.hpp>
-#include <terse/nn/parameters.hpp>
+#include <terse/nn/model.hpp>
 
 namespace terse::io {
 
@@ -40,6 +40,19 @@ namespace detail {
 
 inline Shape shape_of(const nn::ParameterInfo& parameter) {
   return parameter.dimensions == 2 ? Shape{parameter.saved_rows, parameter.columns} : Shape{parameter.columns};
+}
+
+// What stands before a model's names in its files.
+template <class Model>
+constexpr std::string_view file_prefix() {
+  if constexpr (requires { Model::file_prefix; }) return Model::file_prefix;
+  else return "";
+}
+
+template <class Model>
+std::string words_of() {
+  if constexpr (requires { Model::Config::heads; }) return ModelSizes::of<typename Model::Config>().words();
+  else return concat(Model::table.size(), " tensors, the first ", in_quotes(Model::table.front().name.view()));
 }
 
 }  // namespace detail
@@ -103,7 +116,7 @@ inline void write_config(const std::filesystem::path& folder, const ModelSizes& 
 }
 
 /// Adds the tensors of a flat buffer of the model's layout, under its parameters' names with `prefix` before them; no padding.
-template <class Model, Real T>
+template <nn::Model Model, Real T>
 void add_tensors(std::vector<TensorToWrite>& tensors, const std::string& prefix, const T* flat) {
   for (const nn::ParameterInfo& parameter : Model::table) {
     const auto count = static_cast<std::size_t>(parameter.saved_rows * parameter.columns);
@@ -114,7 +127,7 @@ void add_tensors(std::vector<TensorToWrite>& tensors, const std::string& prefix,
 /// Reads what add_tensors named; rows that are padding become 0.
 ///
 /// Errors     Failure::bad_input, naming file and tensor: missing, another shape or dtype
-template <class Model, Real T>
+template <nn::Model Model, Real T>
 void read_tensors(const Safetensors& file, const std::string& prefix, T* flat) {
   for (const nn::ParameterInfo& parameter : Model::table) {
     const auto count = static_cast<std::size_t>(parameter.saved_rows * parameter.columns);
@@ -123,38 +136,39 @@ void read_tensors(const Safetensors& file, const std::string& prefix, T* flat) {
   }
 }
 
-/// Writes a model's parameters, from their flat buffer, under the names of GPT2LMHeadModel's files.
-template <class Model, Real T>
+/// Writes a model's parameters, from their flat buffer, under the names of its table, after the model's `file_prefix` if it has one:
+/// so a Gpt's names are those of GPT2LMHeadModel's files.
+template <nn::Model Model, Real T>
 void write_weights(const std::filesystem::path& path, const T* flat, Metadata metadata = {}) {
   std::vector<TensorToWrite> tensors;
-  add_tensors<Model>(tensors, "transformer.", flat);
+  add_tensors<Model>(tensors, std::string(detail::file_prefix<Model>()), flat);
   metadata["format"] = "pt";
   write_safetensors(path, std::move(tensors), metadata);
 }
 
-/// Reads a model's parameters into their flat buffer; rows that are padding become 0. Names with or without "transformer.";
-/// masks that old files carry are ignored; an untied head is refused.
+/// Reads a model's parameters into their flat buffer; rows that are padding become 0. Names with or without the model's
+/// `file_prefix`; masks that GPT-2's old files carry are ignored; an untied head is refused.
 ///
 /// Errors     Failure::bad_input, naming file and tensor: missing, surplus, another shape or dtype
-template <class Model, Real T>
+template <nn::Model Model, Real T>
 void read_weights(const Safetensors& file, T* flat) {
-  const bool prefixed = file.find("transformer.wte.weight") != nullptr;
-  const std::string prefix = prefixed ? "transformer." : "";
+  std::string prefix(detail::file_prefix<Model>());
+  if (file.find(prefix + std::string(Model::table.front().name.view())) == nullptr) prefix.clear();
   read_tensors<Model>(file, prefix, flat);
   std::set<std::string, std::less<>> expected;
   for (const nn::ParameterInfo& parameter : Model::table) expected.insert(prefix + std::string(parameter.name.view()));
   for (const auto& [name, info] : file.tensors()) {
     if (expected.contains(name) || name.ends_with(".attn.bias") || name.ends_with(".attn.masked_bias")) continue;
-    const TensorInfo* embedding = file.find(prefixed ? "transformer.wte.weight" : "wte.weight");
-    if (name == "lm_head.weight") {
+    const TensorInfo* embedding = file.find(prefix + "wte.weight");
+    if (name == "lm_head.weight" && embedding != nullptr) {
       if (info.dtype == embedding->dtype && std::ranges::equal(info.bytes, embedding->bytes)) continue;
       fail(Failure::bad_input, file.name(), ": tensor \"lm_head.weight\" differs from wte.weight: a head of its own isn't supported");
     }
-    fail(Failure::bad_input, file.name(), ": tensor ", in_quotes(name), " isn't part of this model (", ModelSizes::of<typename Model::Config>().words(), "); is this another model's file?");
+    fail(Failure::bad_input, file.name(), ": tensor ", in_quotes(name), " isn't part of this model (", detail::words_of<Model>(), "); is this another model's file?");
   }
 }
 
-template <class Model, Real T>
+template <nn::Model Model, Real T>
 void read_weights(const std::filesystem::path& path, T* flat) {
   read_weights<Model>(SafetensorsFile::open(path), flat);
 }

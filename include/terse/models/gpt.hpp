@@ -6,12 +6,14 @@
 #include <algorithm>
 #include <array>
 #include <span>
+#include <string_view>
 #include <type_traits>
 
 #include <terse/core/arena.hpp>
 #include <terse/core/packed_batch.hpp>
 #include <terse/models/config.hpp>
 #include <terse/nn/block.hpp>
+#include <terse/nn/module.hpp>
 #include <terse/ops/cross_entropy/cpu.hpp>
 #include <terse/ops/embedding/cpu.hpp>
 #include <terse/ops/gather/cpu.hpp>
@@ -47,6 +49,10 @@ class Gpt {
   explicit Gpt(auto&&...) {}
 };
 
+/// Weights and gradients of a GPT, flat.
+template <class Config, Precision P, class Device>
+using GptModule = nn::Module<GptParameters<Config, P, typename P::Parameter>, GptParameters<Config, P, typename P::Stream>, P, Device>;
+
 /// A GPT of the sizes in `Config` (models/config.hpp), in the dtypes of a precision policy, on a device.
 ///
 /// Owns its parameters (flat, zero at first: nn::initialize or io::read_weights fill them). What a step needs besides, `Saved` and `Scratch`,
@@ -57,22 +63,17 @@ class Gpt {
 ///   backward  loss and its gradient, added to `Gradients`
 ///   infer     rows against a cache -> logits, batch-invariant
 template <ModelConfig ConfigType, Precision P, class DeviceType>
-class Gpt<ConfigType, P, DeviceType> {
+class Gpt<ConfigType, P, DeviceType> : public GptModule<ConfigType, P, DeviceType> {
+  using Module = GptModule<ConfigType, P, DeviceType>;
+
  public:
   using Config = ConfigType;
-  using PrecisionPolicy = P;
-  using Device = DeviceType;
-  using Parameter = typename P::Parameter;
   using Act = typename P::Activation;
-  using Stream = typename P::Stream;
-  using Weights = GptParameters<Config, P, Parameter>;
-  using Gradients = GptParameters<Config, P, Stream>;
+  using typename Module::Device, typename Module::Parameter, typename Module::Stream, typename Module::Gradients;
+  using Module::Module, Module::device, Module::weights;
   using BlockLayer = nn::Block<Config, P, Parameter>;
   static constexpr Index C = Config::width, V = Config::vocabulary, padded_V = Config::padded_vocabulary;
-
-  /// Names, offsets and shapes of all parameters in the flat buffer.
-  static constexpr auto table = nn::parameter_table<Weights>();
-  static constexpr Index flat_size = nn::flat_size<Weights>();
+  static constexpr std::string_view file_prefix = "transformer.";  ///< of names in GPT2LMHeadModel's files
 
   /// Target rows whose logits exist at one time: at most 64 MiB of them.
   static constexpr Index head_rows = std::clamp<Index>((Index{16} << 20) / padded_V / 32 * 32, 32, 1024);
@@ -111,31 +112,31 @@ class Gpt<ConfigType, P, DeviceType> {
     }
   };
 
-  explicit Gpt(Device& device) : device_(&device), memory_(device.allocate(flat_size * sizeof(Parameter))) {
-    std::fill_n(flat(), flat_size, Parameter{});
-    nn::bind(weights_, flat());
+  /// Bytes of workspace that the largest matmul of a step takes where 16-bit inputs must be converted: logits, or the MLP.
+  static constexpr std::size_t workspace_bytes(Index tokens) {
+    return std::max(ops::matmul_workspace<Parameter>(tokens, 4 * C, C), ops::matmul_workspace<Parameter>(std::min(tokens, head_rows), padded_V, C));
   }
-
-  Device& device() const { return *device_; }
-  const Weights& weights() const { return weights_; }
-  Parameter* flat() const { return reinterpret_cast<Parameter*>(memory_.data()); }
+  /// Bytes that attention takes for each thread, in training or against a cache.
+  static constexpr std::size_t thread_scratch_bytes() {
+    return std::max(ops::attention_scratch<Stream, C / Config::heads>(Config::context), static_cast<std::size_t>(Config::context) * sizeof(Stream));
+  }
 
   /// Runs the batch up to the last norm.
   void forward(const PackedBatch& batch, const ops::DropoutPlan& dropout, const Saved& saved, const Scratch& scratch) const {
-    ops::embed(device(), batch, weights_.tokens, weights_.positions, dropout.at(ops::DropoutSite::embedding), saved.embedded);   // (T, C)
+    ops::embed(device(), batch, weights().tokens, weights().positions, dropout.at(ops::DropoutSite::embedding), saved.embedded);   // (T, C)
     for (int l = 0; l < Config::layers; ++l)
       block(l).forward(device(), batch, dropout, l, saved.stream(l), saved.blocks[static_cast<std::size_t>(l)], scratch.block); // (T, C)
-    weights_.norm.forward(device(), saved.stream(Config::layers), saved.last, saved.norm);                                       // (T, C)
+    weights().norm.forward(device(), saved.stream(Config::layers), saved.last, saved.norm);                                       // (T, C)
   }
 
   /// Loss of each target row, into scratch.losses; returns sum over n of weights[n] * loss[n]. Needs forward's `saved`.
   double loss(const PackedBatch& batch, const Saved& saved, const Scratch& scratch) const {
     for_head_rows(batch, scratch, [&](const Scratch& part, std::span<const std::int32_t> rows, Index first) {
       ops::gather(device(), saved.last, rows, part.head_inputs);                                                                // (n, C)
-      ops::matmul_transposed(device(), part.head_inputs, weights_.tokens, part.logits);                                         // (n, P)
-      ops::cross_entropy<V>(device(), constant(part.logits), batch.targets.subspan(static_cast<std::size_t>(first), rows.size()), part.losses);
+      ops::matmul_transposed(device(), part.head_inputs, weights().tokens, part.logits);                                         // (n, P)
+      ops::cross_entropy<V>(device(), part.logits, batch.targets.subspan(static_cast<std::size_t>(first), rows.size()), part.losses);
     });
-    return weighted_sum(batch, scratch.losses);
+    return ops::weighted_sum(batch.weights, scratch.losses);
   }
 
   /// Loss as above, and `loss_scale` times its gradient is added to `gradients`: head and softmax on target rows only.
@@ -146,20 +147,20 @@ class Gpt<ConfigType, P, DeviceType> {
     for_head_rows(batch, scratch, [&](const Scratch& part, std::span<const std::int32_t> rows, Index first) {
       const auto at = static_cast<std::size_t>(first);
       ops::gather(device(), saved.last, rows, part.head_inputs);                                                                // (n, C)
-      ops::matmul_transposed(device(), part.head_inputs, weights_.tokens, part.logits);                                         // (n, P)
-      ops::cross_entropy_with_gradient<V>(device(), constant(part.logits), batch.targets.subspan(at, rows.size()),
+      ops::matmul_transposed(device(), part.head_inputs, weights().tokens, part.logits);                                         // (n, P)
+      ops::cross_entropy_with_gradient<V>(device(), part.logits, batch.targets.subspan(at, rows.size()),
                                           batch.weights.subspan(at, rows.size()), loss_scale, part.losses, part.logit_slopes);  // (n, P)
-      ops::matmul(device(), part.logit_slopes, weights_.tokens, part.head_gradients);                                           // (n, C)
+      ops::matmul(device(), part.logit_slopes, weights().tokens, part.head_gradients);                                           // (n, C)
       ops::matmul_gradient(device(), part.logit_slopes, part.head_inputs, gradients.tokens, Write::accumulate);
       ops::scatter(device(), part.head_gradients, rows, dlast);                                                                 // (T, C)
     });
 
-    weights_.norm.backward(device(), saved.stream(Config::layers), saved.norm, dlast, scratch.dstream, Write::overwrite, gradients.norm);
+    weights().norm.backward(device(), saved.stream(Config::layers), saved.norm, dlast, scratch.dstream, Write::overwrite, gradients.norm);
     for (int l = Config::layers - 1; l >= 0; --l)
       block(l).backward(device(), batch, dropout, l, saved.stream(l), saved.blocks[static_cast<std::size_t>(l)], scratch.block, scratch.dstream,
                         gradients.blocks[static_cast<std::size_t>(l)]);
     ops::embed_backward(device(), batch, dropout.at(ops::DropoutSite::embedding), scratch.dstream, gradients.tokens, gradients.positions);
-    return weighted_sum(batch, scratch.losses);
+    return ops::weighted_sum(batch.weights, scratch.losses);
   }
 
   /// Keys and values of `slots` texts, one cache a layer.
@@ -196,16 +197,15 @@ class Gpt<ConfigType, P, DeviceType> {
   void infer(const ops::CacheRows& rows, std::span<const std::int32_t> ask, const Cache& cache, InferenceScratch scratch) const {
     shrink(scratch, {static_cast<Index>(rows.ids.size()), static_cast<Index>(ask.size())});
     const PackedBatch tokens{.ids = rows.ids, .positions = rows.positions, .cu_seqlens = {}, .target_rows = {}, .targets = {}, .weights = {}, .samples = {}, .draws = {}};
-    ops::embed(device(), tokens, weights_.tokens, weights_.positions, ops::Dropout{}, scratch.stream);                           // (R, C)
+    ops::embed(device(), tokens, weights().tokens, weights().positions, ops::Dropout{}, scratch.stream);                           // (R, C)
     for (int l = 0; l < Config::layers; ++l) block(l).infer(device(), rows, scratch.stream, cache.layer(l), scratch.block);      // (R, C)
-    weights_.norm.forward(device(), scratch.stream, scratch.block.normed, scratch.block.norm);                                   // (R, C)
+    weights().norm.forward(device(), scratch.stream, scratch.block.normed, scratch.block.norm);                                   // (R, C)
     ops::gather(device(), scratch.block.normed, ask, scratch.head_inputs);                                                       // (B, C)
-    ops::invariant_matmul_transposed(device(), scratch.head_inputs, weights_.tokens, scratch.logits);                            // (B, P)
+    ops::invariant_matmul_transposed(device(), scratch.head_inputs, weights().tokens, scratch.logits);                            // (B, P)
   }
 
  private:
-  const BlockLayer& block(int layer) const { return weights_.blocks[static_cast<std::size_t>(layer)]; }
-  static Rows<const Stream, padded_V> constant(Rows<Stream, padded_V> logits) { return logits; }
+  const BlockLayer& block(int layer) const { return weights().blocks[static_cast<std::size_t>(layer)]; }
 
   /// Calls body(views of n rows, which rows of the batch, index of the first target) for the target rows, head_rows at a time.
   template <class Body>
@@ -221,16 +221,6 @@ class Gpt<ConfigType, P, DeviceType> {
       body(part, batch.target_rows.subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(n)), first);
     }
   }
-
-  static double weighted_sum(const PackedBatch& batch, Column<Stream> losses) {
-    double total = 0;
-    for (std::size_t n = 0; n < batch.weights.size(); ++n) total += static_cast<double>(batch.weights[n]) * static_cast<double>(losses[static_cast<Index>(n)]);
-    return total;
-  }
-
-  Device* device_;
-  typename Device::Memory memory_;
-  Weights weights_;
 };
 
 }  // namespace terse::models

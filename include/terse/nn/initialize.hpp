@@ -3,17 +3,17 @@
 #include <numbers>
 
 #include <terse/core/philox.hpp>
-#include <terse/nn/parameters.hpp>
+#include <terse/nn/model.hpp>
 
 namespace terse::nn {
 
 /// Fills a model's flat parameters as its table says: N(mean, deviation / sqrt(residual_branches)), padding rows 0.
 ///
 /// A value depends on seed, parameter and place alone (Box-Muller on Philox words), so every rank and machine begins alike.
-template <class Model, class T>
+template <Model M, Real T>
 void initialize(T* flat, std::uint64_t seed) {
   std::uint64_t number = 0;
-  for (const ParameterInfo& parameter : Model::table) {
+  for (const ParameterInfo& parameter : M::table) {
     RandomStream random(seed, RandomUse::initialize, number++);
     const auto& traits = parameter.traits;
     const float deviation = traits.deviation / std::sqrt(static_cast<float>(traits.residual_branches));
@@ -27,6 +27,11 @@ void initialize(T* flat, std::uint64_t seed) {
       flat[parameter.offset + i] = static_cast<T>(value);
     }
   }
+}
+
+template <Model M>
+void initialize(const M& model, std::uint64_t seed) {
+  initialize<M>(model.flat(), seed);
 }
 
 }  // namespace terse::nn

@@ -36,4 +36,24 @@ class Tensor {
   View view_;
 };
 
+/// Owns the memory of a group of tensors (core/arena.hpp), uninitialised: `TensorGroup<Saved, Cpu> saved(cpu, {.tokens = 64})`,
+/// then `saved->hidden`.
+template <class Group, class Device>
+class TensorGroup {
+ public:
+  TensorGroup(Device& device, Extent extent) : memory_(device.allocate(bytes_needed<Group>(extent))) {
+    Arena arena(memory_.data(), memory_.bytes());
+    carve(arena, group_, extent);
+  }
+
+  /// The views have fewer rows from now on, in the same places.
+  void shrink(Extent extent) { terse::shrink(group_, extent); }
+  const Group& operator*() const { return group_; }
+  const Group* operator->() const { return &group_; }
+
+ private:
+  typename Device::Memory memory_;
+  Group group_;
+};
+
 }  // namespace terse

@@ -13,14 +13,18 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include <terse/core/error.hpp>
+#include <terse/core/philox.hpp>
+#include <terse/core/precision.hpp>
 #include <terse/core/shape.hpp>
-#include <terse/nn/parameters.hpp>
+#include <terse/nn/module.hpp>
+#include <terse/tensor/tensor.hpp>
 
 namespace terse::testing {
 
@@ -87,6 +91,38 @@ std::vector<GradientDifference> check_parameters(Layer& layer, Gradient& gradien
     result.push_back(check_gradient(name.view(), std::span(view.data, size), std::span(gradients[result.size()], size), loss, check));
   });
   return result;
+}
+
+/// A layer of one's own, whole: its parameters and its input, on random rows and with random parameters in [-1, 1).
+///
+///   testing::check_layer<RmsNorm<double, 5>, 5>(cpu, 3)         // 3 rows of 5 values in, and as many out
+///
+/// Layer      in double: the `parameters` walk, and
+///              forward(device, Rows<double, In> x, Rows<double, Out> y, const Saved& saved) const
+///              backward(device, x, const Saved& saved, Rows<double, Out> dy, Rows<double, In> dx, Layer& gradient) const
+///            where Saved is a group of views (core/arena.hpp). dx must be overwritten: it is NaN before
+/// Loss       sum of y * dy, dy random
+template <class Layer, Index In, Index Out = In, class Device>
+std::vector<GradientDifference> check_layer(Device& device, Index rows, GradientCheck check = {}) {
+  nn::Module<Layer, Layer, Fp64, Device> layer(device), gradient(device);
+  Tensor<Rows<double, In>, Device> x(device, rows), dx(device, rows);
+  Tensor<Rows<double, Out>, Device> y(device, rows), dy(device, rows);
+  TensorGroup<typename Layer::Saved, Device> saved(device, {.tokens = rows, .sequences = 1});
+  const auto values = [](auto& tensor) { return std::span(tensor.data(), static_cast<std::size_t>(tensor.size())); };
+  RandomStream random(1, RandomUse::synthesize);
+  for (const auto some : {std::span(layer.flat(), static_cast<std::size_t>(layer.flat_size)), values(x), values(dy)})
+    for (double& value : some) value = 2 * static_cast<double>(random.uniform()) - 1;
+  std::ranges::fill(values(dx), std::numeric_limits<double>::quiet_NaN());
+
+  const auto loss = [&] {
+    layer.weights().forward(device, x, y, *saved);
+    return std::inner_product(y.data(), y.data() + y.size(), dy.data(), 0.0);
+  };
+  loss();
+  layer.weights().backward(device, x, *saved, dy, dx, gradient.weights());
+  auto differences = check_parameters(layer.weights(), gradient.weights(), loss, check);
+  differences.push_back(check_gradient("x", values(x), values(dx), loss, check));
+  return differences;
 }
 
 inline bool all_agree(std::span<const GradientDifference> differences) {

@@ -4,6 +4,8 @@
 #include <vector>
 
 #include <terse/core/arena.hpp>
+#include <terse/nn/model.hpp>
+#include <terse/tensor/tensor.hpp>
 #include <terse/text/packing.hpp>
 #include <terse/train/plan.hpp>
 
@@ -16,19 +18,15 @@ struct SampleLoss {
 };
 
 /// The loss of each sample, without dropout, `batch` of them packed at a time.
-template <class Model>
+template <nn::TrainableModel Model>
 std::vector<SampleLoss> sample_losses(Model& model, std::span<const text::Sample> samples, std::size_t batch) {
   std::vector<std::uint32_t> numbers(samples.size());
   for (std::size_t i = 0; i < numbers.size(); ++i) numbers[i] = static_cast<std::uint32_t>(i);
   const auto capacity = text::capacity_of(samples, numbers, batch);
   const Extent extent{capacity.tokens, capacity.sequences};
-  model.device().reserve_workspace(conversion_bytes<Model>(capacity.tokens));
-  model.device().reserve_thread_scratch(thread_bytes<Model>());
-  const auto memory = model.device().allocate(bytes_needed<typename Model::Saved>(extent) + bytes_needed<typename Model::Scratch>(extent));
-  Arena arena(memory.data(), memory.bytes());
-  typename Model::Saved saved;
-  typename Model::Scratch scratch;
-  carve(arena, saved, extent), carve(arena, scratch, extent);
+  reserve(model, capacity.tokens);
+  TensorGroup<typename Model::Saved, typename Model::Device> saved(model.device(), extent);
+  TensorGroup<typename Model::Scratch, typename Model::Device> scratch(model.device(), extent);
 
   text::BatchStorage storage(capacity);
   std::vector<SampleLoss> losses;
@@ -36,13 +34,13 @@ std::vector<SampleLoss> sample_losses(Model& model, std::span<const text::Sample
   for (std::size_t first = 0; first < samples.size(); first += batch) {
     const auto here = std::span(numbers).subspan(first, std::min(batch, samples.size() - first));
     const PackedBatch packed = text::pack(samples, here, storage);
-    shrink(saved, {packed.tokens(), packed.sequences()}), shrink(scratch, {packed.tokens(), packed.sequences()});
-    model.forward(packed, {}, saved, scratch);
-    model.loss(packed, saved, scratch);
+    saved.shrink({packed.tokens(), packed.sequences()}), scratch.shrink({packed.tokens(), packed.sequences()});
+    model.forward(packed, {}, *saved, *scratch);
+    model.loss(packed, *saved, *scratch);
     Index row = 0;
     for (const std::uint32_t number : here) {
       SampleLoss sample{0, static_cast<std::int64_t>(samples[number].targets())};
-      for (std::int64_t n = 0; n < sample.targets; ++n) sample.loss += static_cast<double>(scratch.losses[row++]);
+      for (std::int64_t n = 0; n < sample.targets; ++n) sample.loss += static_cast<double>(scratch->losses[row++]);
       sample.loss /= static_cast<double>(std::max<std::int64_t>(sample.targets, 1));
       losses.push_back(sample);
     }

@@ -2,12 +2,12 @@
 /// Memory is a plan, known before step 0.
 
 #include <algorithm>
-#include <string_view>
+#include <type_traits>
 
 #include <terse/core/arena.hpp>
+#include <terse/device/blas.hpp>
 #include <terse/dist/ddp.hpp>
-#include <terse/ops/attention/cpu.hpp>
-#include <terse/ops/matmul/op.hpp>
+#include <terse/nn/model.hpp>
 #include <terse/optim/adamw.hpp>
 
 namespace terse::train {
@@ -25,23 +25,29 @@ struct MemoryPlan {
   constexpr std::size_t total() const { return parameters + gradients + optimizer + activations + scratch + conversion + threads; }
 };
 
-/// Bytes of workspace for the largest matmul of a step.
-template <class Model>
+/// Bytes of workspace for the largest matmul of a step, as the model says.
+template <nn::TrainableModel Model>
 constexpr std::size_t conversion_bytes(Index tokens) {
-  using Parameter = typename Model::Parameter;
-  return std::max(ops::matmul_workspace<Parameter>(tokens, 4 * Model::C, Model::C),
-                  ops::matmul_workspace<Parameter>(std::min(tokens, Model::head_rows), Model::padded_V, Model::C));
+  if constexpr (requires { Model::workspace_bytes(tokens); }) return Model::workspace_bytes(tokens);
+  else return 0;
 }
 
-/// Bytes of scratch for each thread.
-template <class Model>
+/// Bytes of scratch for each thread, as the model says.
+template <nn::TrainableModel Model>
 constexpr std::size_t thread_bytes() {
-  return std::max(ops::attention_scratch<typename Model::Stream, Model::C / Model::Config::heads>(Model::Config::context),
-                  static_cast<std::size_t>(Model::Config::context) * sizeof(typename Model::Stream));
+  if constexpr (requires { Model::thread_scratch_bytes(); }) return Model::thread_scratch_bytes();
+  else return 0;
+}
+
+/// Sets aside on the model's device what micro-batches of up to `tokens` tokens take of it. Trainer does so itself.
+template <nn::TrainableModel Model>
+void reserve(const Model& model, Index tokens) {
+  if (!std::is_same_v<typename Model::Parameter, bfloat16> || !Blas::multiplies_bfloat16()) model.device().reserve_workspace(conversion_bytes<Model>(tokens));
+  model.device().reserve_thread_scratch(thread_bytes<Model>());
 }
 
 /// The plan for micro-batches of up to `tokens` tokens. `converts`: the device has no 16-bit products. `tree_leaves`: as DistributedDataParallel's.
-template <class Model>
+template <nn::TrainableModel Model>
 constexpr MemoryPlan plan(Index tokens, int threads = 1, bool converts = true, long tree_leaves = 0) {
   using Ddp = dist::DistributedDataParallel<Model>;
   const Extent capacity{tokens, tokens};

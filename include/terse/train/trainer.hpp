@@ -5,6 +5,7 @@
 #include <bit>
 #include <chrono>
 #include <cmath>
+#include <concepts>
 #include <limits>
 #include <numeric>
 #include <optional>
@@ -93,7 +94,7 @@ class TrainObserver {
 
 template <class M>
 class Trainer {
-  static_assert(mistaken<M>, "terse: Trainer: this is no model that can be trained (nn/model.hpp); give the whole model, not a layer");
+  static_assert(mistaken<M>, "terse: Trainer: this is no model that can be trained, e.g. a layer; static_assert(nn::TrainableModel<M>) says what it lacks (nn/model.hpp)");
 
  public:
   Trainer(M&, dist::Communicator&, const TrainData&, const TrainOptions&) {}
@@ -161,6 +162,20 @@ class Trainer<ModelType> {
     if (saved != state_.step) checkpoint(observer);
   }
 
+  /// The same for a function that hears of each step, on rank 0: run([](const StepRecord& step) { … }). It may return false to end the run.
+  template <std::invocable<const StepRecord&> OnStep>
+  void run(OnStep on_step) {
+    struct Listener final : TrainObserver {
+      explicit Listener(OnStep& on_step) : hear(&on_step) {}
+      bool on_step(const StepRecord& step) override {
+        if constexpr (std::is_void_v<std::invoke_result_t<OnStep&, const StepRecord&>>) return (*hear)(step), true;
+        else return (*hear)(step);
+      }
+      OnStep* hear;
+    } listener(on_step);
+    run(static_cast<TrainObserver&>(listener));
+  }
+
   /// Mean loss over the targets of the validation samples, dealt to the ranks; infinite if it isn't a number. The same bits for any number of ranks.
   double validation_loss() {
     std::ranges::fill(validation_losses_, 0.0);
@@ -195,9 +210,7 @@ class Trainer<ModelType> {
   }
 
   static Model& reserve(Model& model, Index tokens) {
-    if (!std::is_same_v<typename Model::Parameter, bfloat16> || !Blas::multiplies_bfloat16())
-      model.device().reserve_workspace(conversion_bytes<Model>(tokens));
-    model.device().reserve_thread_scratch(thread_bytes<Model>());
+    train::reserve(model, tokens);
     return model;
   }
 

@@ -36,7 +36,36 @@ struct GatherCase {
   }
 };
 
+/// An embedding: rows of a table, some of them more than once, and the gradient of the table.
+struct LookUpCase {
+  static constexpr Index V = 5, C = 67, some = 6;
+  static constexpr bool any_threads = true;
+  static constexpr Pairs<1> outputs{{{"y", "dy"}}}, gradients{{{"table", "dtable"}}};
+  static constexpr std::array<std::int32_t, some> chosen{3, 0, 3, 4, 0, 3};
+
+  template <Real T>
+  void forward(Cpu& cpu, Tensors& t) const {
+    using S = Wide<T>;
+    ops::gather(cpu, Matrix<T, V, C>{t.input<T>("table", V * C)}, chosen, Rows<S, C>{t.output<S>("y", some * C), some});
+  }
+  template <Real T>
+  void backward(Cpu& cpu, Tensors& t) const {
+    using S = Wide<T>;
+    S* const dtable = t.accumulated<S>("dtable", V * C);
+    ops::scatter_add(cpu, Rows<T, C>{t.input<T>("dy", some * C), some}, chosen, Matrix<S, V, C>{dtable});
+  }
+  Values reference(const Tensors& t) const {
+    const auto table = t.values("table");
+    std::vector<double> y;
+    for (const auto row : chosen)
+      for (Index c = 0; c < C; ++c) y.push_back(table[static_cast<std::size_t>(row * C + c)]);
+    return {{"y", y}};
+  }
+};
+
 }  // namespace
+
+TEST_CASE("gather from a table and its gradient, ids repeating") { check_op(LookUpCase{}); }
 
 TEST_CASE("gather and scatter") {
   check_op(GatherCase<1>{});

@@ -24,6 +24,28 @@ TEST_CASE("a tensor owns zeros of the view's shape") {
   for (Index i = 0; i < rows.size(); ++i) CHECK(rows.data()[i] == 0);
 }
 
+namespace {
+
+struct Group {
+  Rows<float, 3> wide;
+  Column<double> narrow;
+  constexpr void each(auto&& visit, Extent extent) { visit(wide, extent.tokens), visit(narrow, extent.sequences); }
+};
+
+}  // namespace
+
+TEST_CASE("a group of tensors owns one block of memory; fewer rows stay in their places") {
+  Cpu cpu(1);
+  TensorGroup<Group, Cpu> group(cpu, {.tokens = 5, .sequences = 2});
+  CHECK(group->wide.rows == 5);
+  CHECK(group->narrow.rows == 2);
+  CHECK(reinterpret_cast<std::byte*>(group->narrow.data) - reinterpret_cast<std::byte*>(group->wide.data) == 256);
+  const float* const place = group->wide.data;
+  group.shrink({.tokens = 1, .sequences = 0});
+  CHECK((*group).wide.rows == 1);
+  CHECK(group->wide.data == place);
+}
+
 TEST_CASE("views: row-major places and slices") {
   float values[12];
   for (int i = 0; i < 12; ++i) values[i] = static_cast<float>(i);

@@ -48,6 +48,52 @@ TEST_CASE("a wrong element is named") {
   CHECK(testing::report(std::span(differences).first(1)) == "every gradient agrees");
 }
 
+namespace {
+
+/// y = x * gain * |x|, with mistakes to be found: dx is too large by some thousandths, or added to.
+template <int thousandths = 0, bool overwrites = true>
+struct Bent {
+  Vector<double, 3> gain;
+
+  constexpr void parameters(auto&& visit) { visit("gain", gain); }
+  struct Saved {
+    Column<double> norm;
+    constexpr void each(auto&& visit, Extent extent) { visit(norm, extent.tokens); }
+  };
+  void forward(Cpu&, Rows<double, 3> x, Rows<double, 3> y, const Saved& saved) const {
+    for (Index t = 0; t < x.rows; ++t) {
+      saved.norm[t] = std::sqrt(x[t][0] * x[t][0] + x[t][1] * x[t][1] + x[t][2] * x[t][2]);
+      for (Index c = 0; c < 3; ++c) y[t][c] = x[t][c] * gain[c] * saved.norm[t];
+    }
+  }
+  void backward(Cpu&, Rows<double, 3> x, const Saved& saved, Rows<double, 3> dy, Rows<double, 3> dx, Bent& gradient) const {
+    for (Index t = 0; t < x.rows; ++t) {
+      double along = 0;
+      for (Index c = 0; c < 3; ++c) along += dy[t][c] * gain[c] * x[t][c], gradient.gain[c] += dy[t][c] * x[t][c] * saved.norm[t];
+      for (Index c = 0; c < 3; ++c) {
+        const double value = (1 + thousandths / 1000.0) * (dy[t][c] * gain[c] * saved.norm[t] + along * x[t][c] / saved.norm[t]);
+        dx[t][c] = overwrites ? value : dx[t][c] + value;
+      }
+    }
+  }
+};
+
+}  // namespace
+
+TEST_CASE("a whole layer: parameters and input; a slip of a thousandth is found, and a dx that is added to") {
+  Cpu cpu(1);
+  const auto right = testing::check_layer<Bent<>, 3>(cpu, 4);
+  REQUIRE(right.size() == 2);
+  CHECK(right[0].name == "gain");
+  CHECK(right[1].name == "x");
+  CHECK(right[1].values == 12);
+  CHECK(testing::all_agree(right));
+  const auto wrong = testing::check_layer<Bent<1>, 3>(cpu, 4);
+  CHECK(wrong[0].agrees());
+  CHECK_FALSE(wrong[1].agrees());
+  CHECK_FALSE(testing::all_agree(testing::check_layer<Bent<0, false>, 3>(cpu, 4)));
+}
+
 TEST_CASE("a gradient that is zero agrees with zero only; NaN with nothing") {
   std::vector<double> x{0.5, -2};
   const std::vector<double> zero{0, 0}, not_zero{0, 1e-3}, nan{0, std::nan("")};

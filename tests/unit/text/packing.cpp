@@ -1,10 +1,12 @@
 #include "terse/text/packing.hpp"
+#include "terse/text/windows.hpp"
 
 #include <map>
 #include <set>
 #include <vector>
 
 #include "support/catch.hpp"
+#include "support/messages.hpp"
 
 using namespace terse;
 using text::Normalisation;
@@ -177,4 +179,21 @@ TEST_CASE("what can't be dealt is refused") {
   const auto numbers = all_of(3);
   CHECK_THROWS_AS(text::Sampler(samples, {}, {}), Error);
   CHECK_THROWS_WITH(text::Sampler(samples, numbers, {.batch = 0}), "batch must be at least 1: 0 given");
+}
+
+TEST_CASE("windows of a text: each row predicts the next token, a shorter rest is left out") {
+  const std::vector<TokenId> ids{0, 1, 2, 3, 4, 5, 6, 7};
+  const auto apart = text::windows(ids, 3);
+  REQUIRE(apart.size() == 2);
+  CHECK(apart[0].ids == std::vector<TokenId>{0, 1, 2, 3});
+  CHECK(apart[1].ids == std::vector<TokenId>{3, 4, 5, 6});
+  CHECK(apart[1].row == 1);
+  CHECK(apart[1].tokens() == 3);
+  CHECK(apart[1].targets() == 3);
+  const auto overlapping = text::windows(ids, 3, 2);
+  REQUIRE(overlapping.size() == 3);
+  CHECK(overlapping[2].ids == std::vector<TokenId>{4, 5, 6, 7});
+  CHECK(text::windows(ids, 7).size() == 1);
+  CHECK(message_of([&] { text::windows(ids, 8); }) == "a text of 8 tokens is too short: windows of 8 need at least 9");
+  CHECK_THROWS_AS(text::windows(ids, 0), Error);
 }

@@ -31,17 +31,18 @@ SoftmaxStatistics<S> softmax_statistics(const S* x, Index n) {
 
 namespace terse::ops {
 
-template <Index vocabulary, Real S, Index P>
-void cross_entropy(const Cpu& cpu, Rows<const S, P> logits, std::span<const TokenId> targets, Column<S> loss) {
+template <Index vocabulary, Real X, Index P>
+void cross_entropy(const Cpu& cpu, Rows<X, P> logits, std::span<const TokenId> targets, Column<Wide<X>> loss) {
   cpu.parallel_for(logits.rows, [=](Index n) {
     const auto row = logits[n];
     loss[n] = softmax_statistics(row.data, vocabulary).log_sum() - row[targets[static_cast<std::size_t>(n)]];
   });
 }
 
-template <Index vocabulary, Real S, Real D, Index P>
-void cross_entropy_with_gradient(const Cpu& cpu, Rows<const S, P> logits, std::span<const TokenId> targets, std::span<const float> weights,
-                                 S loss_scale, Column<S> loss, Rows<D, P> dlogits) {
+template <Index vocabulary, Real X, Real D, Index P>
+void cross_entropy_with_gradient(const Cpu& cpu, Rows<X, P> logits, std::span<const TokenId> targets, std::span<const float> weights,
+                                 Wide<X> loss_scale, Column<Wide<X>> loss, Rows<D, P> dlogits) {
+  using S = Wide<X>;
   cpu.parallel_for(logits.rows, [=](Index n) {
     const auto row = logits[n];
     const auto out = dlogits[n];
@@ -58,3 +59,15 @@ void cross_entropy_with_gradient(const Cpu& cpu, Rows<const S, P> logits, std::s
 }
 
 }  // namespace terse::ops
+
+namespace terse::ops::inline TERSE_ISA {
+
+/// The loss of a batch: sum over n of weights[n] * loss[n], in double and in order.
+template <Real S>
+double weighted_sum(std::span<const float> weights, Column<S> loss) {
+  double total = 0;
+  for (std::size_t n = 0; n < weights.size(); ++n) total += static_cast<double>(weights[n]) * static_cast<double>(loss[static_cast<Index>(n)]);
+  return total;
+}
+
+}  // namespace terse::ops::inline TERSE_ISA

@@ -1,0 +1,52 @@
+#pragma once
+#include <algorithm>
+
+#include <terse/core/precision.hpp>
+#include <terse/device/cpu.hpp>
+#include <terse/nn/parameters.hpp>
+
+namespace terse::nn {
+
+/// Owns parameters: one flat buffer, and layers whose views point into it. Zero at first; nn::initialize or io::read_weights fill it.
+///
+///   template <Real T> struct Layers {               // anything with the `parameters` walk of nn/parameters.hpp
+///     Linear<T, 2, 32> up;
+///     Linear<T, 32, 2> down;
+///     constexpr void parameters(auto&& visit) { visit("up", up), visit("down", down); }
+///   };
+///   nn::Module<Layers<float>> model(cpu), gradient(cpu);
+///
+/// A model derives from it and adds forward and backward (nn/model.hpp). `Weights` is in P's Parameter; `Gradients`, the
+/// same layers in P's Stream.
+/// Errors     Failure::device: out of memory
+template <class WeightsType, class GradientsType = WeightsType, Precision P = Fp32, class DeviceType = Cpu>
+class Module {
+ public:
+  using Weights = WeightsType;
+  using Gradients = GradientsType;
+  using PrecisionPolicy = P;
+  using Device = DeviceType;
+  using Parameter = typename P::Parameter;
+  using Stream = typename P::Stream;
+
+  /// Names, offsets and shapes of all parameters in the flat buffer.
+  static constexpr auto table = nn::parameter_table<Weights>();
+  static constexpr Index flat_size = nn::flat_size<Weights>();
+
+  explicit Module(Device& device) : device_(&device), memory_(device.allocate(flat_size * sizeof(Parameter))) {
+    std::fill_n(flat(), flat_size, Parameter{});
+    nn::bind(weights_, flat());
+  }
+
+  Device& device() const { return *device_; }
+  const Weights& weights() const { return weights_; }
+  Weights& weights() { return weights_; }
+  Parameter* flat() const { return reinterpret_cast<Parameter*>(memory_.data()); }
+
+ private:
+  Device* device_;
+  typename Device::Memory memory_;
+  Weights weights_;
+};
+
+}  // namespace terse::nn
