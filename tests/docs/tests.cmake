@@ -1,0 +1,3 @@
+# What documents quote is what is compiled.
+add_test(NAME docs_tutorial COMMAND ${CMAKE_COMMAND} -DDOCUMENT=docs/tutorial.md -DROOT=${PROJECT_SOURCE_DIR} -P ${CMAKE_CURRENT_LIST_DIR}/excerpts.cmake)
+set_tests_properties(docs_tutorial PROPERTIES LABELS unit)
