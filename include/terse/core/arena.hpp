@@ -36,6 +36,7 @@ class Arena {
     used_ += bytes;
     return result;
   }
+  /// Bytes handed out, gaps for alignment included.
   std::size_t used() const { return used_; }
 
  private:

@@ -10,6 +10,7 @@
 
 namespace terse {
 
+/// A number format as a value; dtype_of gives a type's.
 enum class Dtype : std::uint8_t { f64, f32, f16, bf16 };
 
 namespace detail {
@@ -47,7 +48,8 @@ constexpr std::uint16_t bfloat16_bits(float value) {
 
 }  // namespace detail
 
-/// IEEE 754 binary16: 11 significant bits, largest value 65504. Storage only: arithmetic happens in float.
+/// IEEE 754 binary16: 11 significant bits, largest value 65504, smallest 2^-24. Storage only: arithmetic happens in float.
+/// From float: to the nearest, ties to even; 65520 and more to infinity; NaN to 0x7FFF.
 struct half {
   std::uint16_t bits = 0;
 
@@ -57,6 +59,7 @@ struct half {
 };
 
 /// The upper half of a float: 8 significant bits, float's range. Storage only: arithmetic happens in float.
+/// From float: to the nearest, ties to even; NaN to 0x7FFF.
 struct bfloat16 {
   std::uint16_t bits = 0;
 
@@ -74,9 +77,11 @@ concept Real = std::same_as<std::remove_const_t<T>, float> || std::same_as<std::
 template <Real T>
 using Wide = std::conditional_t<std::same_as<std::remove_const_t<T>, double>, double, float>;
 
+/// True for half and bfloat16.
 template <Real T>
 inline constexpr bool is_16_bit = sizeof(T) == 2;
 
+/// The format of T, const or not.
 template <Real T>
 constexpr Dtype dtype_of() {
   using Value = std::remove_const_t<T>;
@@ -86,10 +91,12 @@ constexpr Dtype dtype_of() {
   else return Dtype::bf16;
 }
 
+/// Bytes of one value.
 constexpr std::size_t bytes_of(Dtype dtype) {
   return dtype == Dtype::f64 ? 8 : dtype == Dtype::f32 ? 4 : 2;
 }
 
+/// "fp64", "fp32", "fp16" or "bf16": as the command line has it.
 constexpr std::string_view name_of(Dtype dtype) {
   constexpr std::string_view names[] = {"fp64", "fp32", "fp16", "bf16"};
   return names[static_cast<std::size_t>(dtype)];

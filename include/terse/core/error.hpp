@@ -23,14 +23,16 @@ enum class Failure {
 class Error : public std::runtime_error {
  public:
   Error(Failure failure, const std::string& message) : std::runtime_error(message), failure_(failure) {}
+  /// What failed.
   Failure failure() const noexcept { return failure_; }
+  /// The same as a program's exit code.
   int exit_code() const noexcept { return static_cast<int>(failure_); }
 
  private:
   Failure failure_;
 };
 
-/// The parts written one after the other, as by `std::ostream <<` (g++ 11 has no <format>).
+/// The parts written one after the other, as by `std::ostream <<` (g++ 11 has no std::format).
 template <class... Parts>
 std::string concat(const Parts&... parts) {
   std::ostringstream out;

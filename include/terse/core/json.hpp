@@ -23,7 +23,7 @@ inline std::string in_quotes(std::string_view text) {
   return nlohmann::json(start).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
-/// The same of a JSON value; a string keeps its own quotes.
+/// A JSON value for a message: a string as in_quotes has it, a list or an object by that word, anything else as JSON.
 inline std::string in_words(const nlohmann::json& value) {
   if (value.is_string()) return in_quotes(value.get_ref<const std::string&>());
   if (value.is_array()) return "a list";

@@ -6,6 +6,7 @@
 
 namespace terse {
 
+/// A token's number in its vocabulary, from 0.
 using TokenId = std::int32_t;
 
 /// One micro-batch. Letters: T tokens, B sequences (documents), N target rows.
@@ -23,7 +24,9 @@ struct PackedBatch {
   std::span<const std::int64_t> samples;       ///< (B) row of the data set, for messages and per-sample losses
   std::span<const std::uint32_t> draws;        ///< (B) the sample's cursor in the run: keys its dropout, whatever the layout
 
+  /// T
   std::int64_t tokens() const { return static_cast<std::int64_t>(ids.size()); }
+  /// B
   std::int64_t sequences() const { return static_cast<std::int64_t>(samples.size()); }
 };
 

@@ -14,6 +14,7 @@ struct Philox {
 
   std::uint64_t key = 0;
 
+  /// The four words at `counter`; every counter has its own.
   constexpr Words operator()(Words counter) const {
     auto key0 = static_cast<std::uint32_t>(key), key1 = static_cast<std::uint32_t>(key >> 32);
     for (int round = 0; round < 10; ++round) {
@@ -37,6 +38,7 @@ class RandomStream {
   RandomStream(std::uint64_t seed, RandomUse use, std::uint64_t index = 0)
       : philox_{seed}, index_(index), use_(static_cast<std::uint32_t>(use)) {}
 
+  /// Uniform over all 32-bit words.
   std::uint32_t next() {
     if (left_ == 0) {
       words_ = philox_({block_++, static_cast<std::uint32_t>(index_), static_cast<std::uint32_t>(index_ >> 32), use_ << 28});

@@ -13,6 +13,7 @@
 
 namespace terse {
 
+/// Everything in float.
 struct Fp32 {
   using Parameter = float;
   using Activation = float;
@@ -21,6 +22,7 @@ struct Fp32 {
   static constexpr std::string_view name = "fp32";
 };
 
+/// Weights and activations in half, all else in float; the loss is scaled.
 struct Fp16Mixed {
   using Parameter = half;
   using Activation = half;
@@ -29,6 +31,7 @@ struct Fp16Mixed {
   static constexpr std::string_view name = "fp16";
 };
 
+/// Weights and activations in bfloat16, all else in float.
 struct Bf16Mixed {
   using Parameter = bfloat16;
   using Activation = bfloat16;
@@ -37,7 +40,7 @@ struct Bf16Mixed {
   static constexpr std::string_view name = "bf16";
 };
 
-/// For gradient checks.
+/// Everything in double: for gradient checks (testing/gradient_check.hpp).
 struct Fp64 {
   using Parameter = double;
   using Activation = double;
@@ -46,6 +49,7 @@ struct Fp64 {
   static constexpr std::string_view name = "fp64";
 };
 
+/// A policy: any struct with these members, one of your own too.
 template <class P>
 concept Precision = Real<typename P::Parameter> && Real<typename P::Activation> && Real<typename P::Stream> && requires {
   { P::scales_loss } -> std::convertible_to<bool>;

@@ -31,6 +31,7 @@ enum class Stop : std::uint8_t {
   cancelled,    ///< an observer asked to stop before the text ended, or before it began
 };
 
+/// "end_of_text", "length", "context" or "cancelled": as predictions.jsonl has it.
 constexpr std::string_view name_of(Stop stop) {
   constexpr std::string_view names[] = {"end_of_text", "length", "context", "cancelled"};
   return names[static_cast<std::size_t>(stop)];

@@ -59,6 +59,7 @@ constexpr std::size_t generator_thread_bytes() {
 /// For a model that never ends a text.
 inline constexpr TokenId no_end_of_text = -1;
 
+/// Continues prompts with a model, `slots` texts at a time; see the top of this file. One thread uses it at a time; it may be used again and again.
 template <CausalLm Model>
 class Generator {
  public:

@@ -15,10 +15,12 @@ struct Strategy {
   int max_new = 100;        ///< new tokens of a text, its end-of-text among them
   std::uint64_t seed = 42;
 
+  /// The same for one token.
   constexpr ops::Sample sample() const { return {greedy, temperature, top_k, top_p, seed}; }
 };
 
-/// Errors     Failure::usage: a value is out of its range
+/// Nothing, where every value is in its range.
+/// Errors     Failure::usage, naming the value that isn't
 inline void require_valid(const Strategy& strategy) {
   if (strategy.max_new < 1) fail(Failure::usage, "max-new must be at least 1: ", strategy.max_new, " given");
   if (strategy.greedy) return;

@@ -29,6 +29,9 @@ struct GemmShape {
   bool operator==(const GemmShape&) const = default;
 };
 
+/// The library behind one name. `multiply` runs on `threads` threads and waits for them.
+///
+/// Errors     Failure::internal: the library refused, with its status
 class Blas {
  public:
 #if defined(TERSE_WITH_ONEDNN)

@@ -19,7 +19,9 @@ namespace terse::inline TERSE_ISA {
 /// Huge pages are faster to go through; of small ones the system provides only those that are touched, as in a cache that texts don't fill.
 enum class Pages { huge, small };
 
-/// A block of memory on the CPU, freed when it dies.
+/// A block of memory on the CPU, uninitialised, at a multiple of alignment_bytes; freed when it dies.
+///
+/// Errors     Failure::device: the system has no more
 class CpuMemory {
  public:
   CpuMemory() = default;
@@ -53,14 +55,19 @@ class Cpu {
   Cpu(const Cpu&) = delete;
   Cpu& operator=(const Cpu&) = delete;
 
+  /// Threads of the team, this one included.
   int threads() const { return threads_; }
+  /// Uninitialised memory.
+  /// Errors     Failure::device: there is none left
   Memory allocate(std::size_t bytes, Pages pages = Pages::huge) { return Memory(bytes, pages); }
 
   /// Sets aside `bytes` for matmuls whose inputs must be converted; called before the loop, with the plan's number.
   void reserve_workspace(std::size_t bytes) {
     if (bytes > workspace_.bytes()) workspace_ = Memory(bytes);
   }
+  /// What was reserved; one op at a time uses it.
   const Memory& workspace() const { return workspace_; }
+  /// The library that multiplies large matrices.
   Blas& blas() { return blas_; }
 
   /// Sets aside `bytes` for each thread of the team; called before the loop, with the plan's number.
@@ -72,6 +79,7 @@ class Cpu {
   std::byte* thread_scratch() const {
     return thread_scratch_.data() + thread_scratch_.bytes() / static_cast<std::size_t>(threads_) * static_cast<std::size_t>(openmp::thread_number());
   }
+  /// Bytes that each thread has.
   std::size_t thread_scratch_bytes() const { return thread_scratch_.bytes() / static_cast<std::size_t>(threads_); }
 
   /// Calls body(i) for i in [0, count), in any order, on this rank's threads. Each i is one thread's, so results that depend

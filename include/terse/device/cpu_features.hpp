@@ -31,6 +31,7 @@ struct CpuFeature {
   std::uint32_t saved = 0;
 };
 
+/// What compilers may use by -march and a CPU can lack. The order is the bits' of CpuFeatures.
 constexpr CpuFeature cpu_features[] = {
     {"sse3", 1, 0, 'c', 0},
     {"ssse3", 1, 0, 'c', 9},
@@ -64,6 +65,7 @@ constexpr CpuFeature cpu_features[] = {
     {"avx512bf16", 7, 1, 'a', 5, 0xe6},
     {"avx512fp16", 7, 0, 'd', 23, 0xe6},
 };
+/// How many there are.
 constexpr int cpu_feature_count = sizeof cpu_features / sizeof cpu_features[0];
 
 namespace detail {

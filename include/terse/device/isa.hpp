@@ -36,7 +36,7 @@
 
 namespace terse::inline TERSE_ISA {
 
-/// Bytes of one vector register; what decides them decides the namespace's name too.
+/// Bytes of one vector register, and how many there are; what decides them decides the namespace's name too.
 #if defined(__AVX512F__)
 inline constexpr int vector_register_bytes = 64, vector_registers = 32;
 #elif defined(__AVX__)

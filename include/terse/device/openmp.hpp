@@ -25,13 +25,16 @@ inline int team(int threads) { return threads > 0 ? threads : max_threads(); }
 
 #else
 
+/// Without OpenMP there is one thread, whatever is asked.
 inline int max_threads() { return 1; }
+/// The only thread has number 0.
 inline int thread_number() { return 0; }
 /// oneDNN brings an OpenMP runtime along even where this program doesn't use it, and would take every core.
 inline void set_library_threads(int threads) {
   static const auto set = reinterpret_cast<void (*)(int)>(dlsym(RTLD_DEFAULT, "omp_set_num_threads"));
   if (set != nullptr) set(threads);
 }
+/// A team of one.
 inline int team(int) { return 1; }
 
 #endif

@@ -16,6 +16,7 @@
 
 namespace terse::inline TERSE_ISA {
 
+/// Operations on `lanes` values of one vector register. `Register` is the compiler's own vector type, so +, * and comparisons work on it.
 template <class Scalar>
 struct Simd {
   static constexpr int lanes = vector_register_bytes / static_cast<int>(sizeof(Scalar));

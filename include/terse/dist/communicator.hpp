@@ -16,19 +16,24 @@ class Communicator {
   Communicator& operator=(const Communicator&) = delete;
   virtual ~Communicator() = default;
 
+  /// This rank's number, from 0.
   virtual int rank() const = 0;
+  /// How many ranks there are.
   virtual int size() const = 0;
 
   /// values become their sum over ranks, the same bits on every rank. The order is a binary tree over neighbours, ((0 + 1) + (2 + 3)) + …;
   /// where ranks aren't a power of two, the left branch is the largest one that is full.
   virtual void all_reduce(std::span<float> values) = 0;
+  /// The same in double.
   virtual void all_reduce(std::span<double> values) = 0;
   /// Everyone's bytes become those of `root`.
   virtual void broadcast(std::span<std::byte> bytes, int root) = 0;
   /// Everyone's text, in rank order, on every rank.
   virtual std::vector<std::string> all_gather(const std::string& text) = 0;
+  /// Returns when all ranks have called it.
   virtual void barrier() = 0;
 
+  /// True on rank 0, which writes files and speaks.
   bool is_first() const { return rank() == 0; }
 };
 

@@ -30,11 +30,13 @@ class DistributedDataParallel {
  public:
   using Stream = typename Model::Stream;
 
-  /// Bytes it takes, by what they are for.
+  /// Bytes of the gradient, and of the partial sums that `tree_leaves` asks for.
   static constexpr std::size_t gradient_bytes(long tree_leaves = 0) {
     return static_cast<std::size_t>(1 + partial_sums(tree_leaves)) * static_cast<std::size_t>(Model::flat_size) * sizeof(Stream);
   }
+  /// Activations kept from forward to backward, for micro-batches of up to `capacity`.
   static constexpr std::size_t saved_bytes(Extent capacity) { return bytes_needed<typename Model::Saved>(capacity); }
+  /// Memory that each layer overwrites.
   static constexpr std::size_t scratch_bytes(Extent capacity) { return bytes_needed<typename Model::Scratch>(capacity); }
 
   /// Every rank's parameters become rank 0's. `tree_leaves` 0: gradients are added as they come.
@@ -57,8 +59,10 @@ class DistributedDataParallel {
 
   Model& model() const { return *model_; }
   Communicator& communicator() const { return *communicator_; }
+  /// This rank's gradient; after `reduce` the sum over ranks. Flat, as the model's table describes it.
   Stream* gradient() const { return flat_gradient_; }
 
+  /// Every rank's parameters become rank 0's, again.
   void broadcast_parameters() {
     communicator_->broadcast(std::as_writable_bytes(std::span(model_->flat(), static_cast<std::size_t>(Model::flat_size))), 0);
   }
@@ -83,6 +87,7 @@ class DistributedDataParallel {
     model_->forward(batch, ops::DropoutPlan{}, saved_, scratch_);
     return model_->loss(batch, saved_, scratch_);
   }
+  /// Of the last batch: the loss of each target row, in nats.
   std::span<const Stream> row_losses() const { return {scratch_.losses.data, static_cast<std::size_t>(scratch_.losses.rows)}; }
 
   /// After backward: the first document with a gradient that is not finite, if any. Gradients of the residual stream stay inside

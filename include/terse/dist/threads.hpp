@@ -23,9 +23,13 @@ class ThreadGroup {
  public:
   explicit ThreadGroup(int size) : size_(size), buffers_(static_cast<std::size_t>(size)) {}
 
+  /// How many ranks there are.
   int size() const { return size_; }
+  /// What `rank` shows the others between two waits.
   void*& buffer(int rank) { return buffers_[static_cast<std::size_t>(rank)]; }
 
+  /// Returns when all ranks wait.
+  /// Errors     Failure::rank: one gave up, so that they never will
   void wait() {
     std::unique_lock lock(mutex_);
     const unsigned long phase = phase_;

@@ -57,7 +57,7 @@ std::string words_of() {
 
 }  // namespace detail
 
-/// What isn't a GPT-2 as models::Gpt computes it is refused, since its numbers would be silently wrong. `name`: the file's, for messages.
+/// The sizes in a config.json's text. What isn't a GPT-2 as models::Gpt computes it is refused, since its numbers would be silently wrong. `name`: the file's, for messages.
 ///
 /// Errors     Failure::bad_input: not JSON, not a GPT-2, or one with other formulas
 inline ModelSizes parse_config(std::string_view text, const std::string& name) {
@@ -85,6 +85,7 @@ inline ModelSizes parse_config(std::string_view text, const std::string& name) {
   return sizes;
 }
 
+/// The sizes in a config.json.
 /// Errors     those of parse_config, and Failure::bad_input where the file cannot be read
 inline ModelSizes read_config(const std::filesystem::path& path) { return parse_config(read_file(path), path.string()); }
 
@@ -168,6 +169,7 @@ void read_weights(const Safetensors& file, T* flat) {
   }
 }
 
+/// The same from a file by its name.
 template <nn::Model Model, Real T>
 void read_weights(const std::filesystem::path& path, T* flat) {
   read_weights<Model>(SafetensorsFile::open(path), flat);

@@ -101,9 +101,11 @@ class MappedFile {
     if (!bytes_.empty()) ::munmap(const_cast<std::byte*>(bytes_.data()), bytes_.size());
   }
 
+  /// As it was opened.
   const std::filesystem::path& path() const { return path_; }
   /// Valid as long as this object, also after it was moved from one to another.
   std::span<const std::byte> bytes() const { return bytes_; }
+  /// The same as characters.
   std::string_view text() const { return {reinterpret_cast<const char*>(bytes_.data()), bytes_.size()}; }
 
  private:
@@ -138,6 +140,7 @@ class AtomicFile {
     if (!temporary_.empty()) ::unlink(temporary_.c_str());
   }
 
+  /// Appends; may be called any number of times before `commit`.
   void write(std::span<const std::byte> bytes) {
     while (!bytes.empty()) {
       const ssize_t written = ::write(file_.number(), bytes.data(), bytes.size());

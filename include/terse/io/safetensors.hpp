@@ -32,6 +32,7 @@ static_assert(std::endian::native == std::endian::little, "terse: safetensors fi
 /// In the order in which tensors lie in a file: the strictest alignment first, so that each is aligned.
 enum class StoredDtype : std::uint8_t { u64, i64, f64, f32, u32, i32, bf16, f16, u16, i16, i8, u8, boolean };
 
+/// Sizes of a tensor, outermost first; none of a scalar.
 using Shape = std::vector<Index>;
 
 /// One tensor of an open file.
@@ -40,6 +41,7 @@ struct TensorInfo {
   Shape shape;                       ///< empty for a scalar
   std::span<const std::byte> bytes;  ///< row-major, in the mapped file: valid as long as the file is open; may be unaligned
 
+  /// Number of values.
   Index elements() const;
 };
 
@@ -51,6 +53,7 @@ struct TensorToWrite {
   std::span<const std::byte> bytes;  ///< row-major; read while the file is written, never copied
 };
 
+/// Notes in a file's header, by name.
 using Metadata = std::map<std::string, std::string>;
 
 /// F32, BF16, …: the name in the file.
@@ -59,10 +62,12 @@ constexpr std::string_view name_of(StoredDtype dtype) {
   return names[static_cast<std::size_t>(dtype)];
 }
 
+/// Bytes of one value.
 constexpr std::size_t bytes_of(StoredDtype dtype) {
   return dtype <= StoredDtype::f64 ? 8 : dtype <= StoredDtype::i32 ? 4 : dtype <= StoredDtype::i16 ? 2 : 1;
 }
 
+/// How a file says `dtype`.
 constexpr StoredDtype stored(Dtype dtype) {
   constexpr StoredDtype same[] = {StoredDtype::f64, StoredDtype::f32, StoredDtype::f16, StoredDtype::bf16};
   return same[static_cast<std::size_t>(dtype)];
@@ -257,7 +262,8 @@ class Safetensors {
   }
 
   /// Copies the tensor of that name and shape into `values`, rounded to T (nearest even) where the file holds another
-  /// floating-point format. Failure::bad_input where it is missing, has another shape, or isn't floating-point.
+  /// floating-point format.
+  /// Errors     Failure::bad_input: it is missing, has another shape, or isn't floating-point
   template <Real T>
   void read(std::string_view name, const Shape& shape, std::span<T> values) const {
     const TensorInfo* info = find(name);
@@ -293,6 +299,7 @@ class Safetensors {
 /// A safetensors file open for reading; the data are read when looked at.
 class SafetensorsFile : private MappedFile, public Safetensors {
  public:
+  /// Maps the file and checks its header.
   /// Errors     those of Safetensors, and Failure::bad_input where the file cannot be read
   static SafetensorsFile open(const std::filesystem::path& path) { return SafetensorsFile(path); }
   using MappedFile::path;

@@ -21,6 +21,7 @@ struct Score {
   double precision = 0, recall = 0, f1 = 0;
 };
 
+/// The four scores of one pair of texts.
 struct RougeScores {
   Score rouge1, rouge2;  ///< common words and pairs of neighbouring words, each counted as often as both texts have it
   Score rougeL;          ///< longest common subsequence of the whole texts
@@ -90,6 +91,7 @@ class Words {
 /// Time is O(words of the reference * words of the prediction / 64); a pair of lines needs that many bits of memory.
 class RougeScorer {
  public:
+  /// The scores of one pair.
   RougeScores operator()(std::string_view reference, std::string_view prediction) {
     if (words_.size() > most_remembered) words_.forget();
     split(reference, reference_);
@@ -264,6 +266,7 @@ struct RougeSummary {
   Interval rouge1, rouge2, rougeL, rougeLsum;
 };
 
+/// Mean F1 of each score, with its interval.
 inline RougeSummary summarize(std::span<const RougeScores> scores, std::uint64_t seed) {
   std::vector<double> values(scores.size());
   const auto over = [&](Score RougeScores::*kind) {

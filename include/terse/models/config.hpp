@@ -17,6 +17,7 @@ struct GptConfig {
   ops::Gelu gelu = ops::Gelu::tanh;
 };
 
+/// Says what is wrong with the sizes, which stand in the compiler's trace.
 template <int vocabulary, int context, int layers, int heads, int width>
 struct SizesArePositive {
   static_assert(vocabulary > 0 && context > 0 && layers > 0 && heads > 0 && width > 0,
@@ -24,6 +25,7 @@ struct SizesArePositive {
   static constexpr bool value = true;
 };
 
+/// Says that heads don't divide the width; both stand in the compiler's trace.
 template <int width, int heads>
 struct WidthDivisibleByHeads {
   static_assert(heads < 1 || width % heads == 0, "terse: GptConfig: width must be divisible by heads");
@@ -52,9 +54,13 @@ void base(const Config<config>&);
 template <class C>
 concept ModelConfig = requires(const C& sizes) { detail::base(sizes); };
 
+/// GPT-2: 124M parameters.
 struct Gpt2 : Config<GptConfig{}> {};
+/// GPT-2 medium: 355M parameters.
 struct Gpt2Medium : Config<GptConfig{.layers = 24, .heads = 16, .width = 1024}> {};
+/// GPT-2 large: 774M parameters.
 struct Gpt2Large : Config<GptConfig{.layers = 36, .heads = 20, .width = 1280}> {};
+/// GPT-2 xl: 1558M parameters.
 struct Gpt2Xl : Config<GptConfig{.layers = 48, .heads = 25, .width = 1600}> {};
 
 /// GPT-2's vocabulary and context on 4 layers of width 128: trains on a laptop, and shows the job whole.

@@ -166,6 +166,7 @@ class Gpt<ConfigType, P, DeviceType> : public GptModule<ConfigType, P, DeviceTyp
   /// Keys and values of `slots` texts, one cache a layer.
   class Cache {
    public:
+    /// Bytes of a cache for so many texts: 2 * layers * slots * context * width values.
     static constexpr std::size_t bytes(Index slots) { return static_cast<std::size_t>(2 * Config::layers * slots * BlockLayer::Cache::slot_values) * sizeof(Act); }
 
     Cache(Device& device, Index slots) : memory_(device.allocate(bytes(slots), Pages::small)), slots_(slots) {}
@@ -180,6 +181,7 @@ class Gpt<ConfigType, P, DeviceType> : public GptModule<ConfigType, P, DeviceTyp
     Index slots_;
   };
 
+  /// Memory that `infer` overwrites: R rows at a time, B of which are asked for logits.
   struct InferenceScratch {
     nn::BlockInferenceScratch<Config, P> block;
     Rows<Stream, C> stream;         // (R, C)

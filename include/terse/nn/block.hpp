@@ -92,6 +92,7 @@ struct Block {
   };
   using Scratch = BlockScratch<Config, P>;
 
+  /// x (T, C) -> saved.out (T, C); `layer` keys the dropout.
   template <class Device>
   void forward(Device& device, const PackedBatch& batch, const ops::DropoutPlan& dropout, int layer, Rows<Stream, C> x, const Saved& saved,
                const Scratch& scratch) const {
@@ -109,6 +110,7 @@ struct Block {
     join(device, batch, dropout.at(mlp_projection, layer), saved.middle, scratch.branch, down.bias, saved.out);       // (T, C)
   }
 
+  /// The same lines upwards; `dstream` (T, C) is d out, and becomes d x.
   template <class Device>
   void backward(Device& device, const PackedBatch& batch, const ops::DropoutPlan& dropout, int layer, Rows<Stream, C> x, const Saved& saved,
                 const Scratch& scratch, Rows<Stream, C> dstream, Block<Config, P, Stream>& gradient) const {

@@ -29,6 +29,7 @@ void initialize(T* flat, std::uint64_t seed) {
   }
 }
 
+/// The same of a model's own parameters.
 template <Model M>
 void initialize(const M& model, std::uint64_t seed) {
   initialize<M>(model.flat(), seed);

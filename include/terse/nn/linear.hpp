@@ -19,6 +19,7 @@ struct Linear {
 
   constexpr void parameters(auto&& visit) { visit("weight", weight, ParameterTraits{.deviation = 0.02f}), visit("bias", bias); }
 
+  /// y = x w + b.
   template <class Device, Real X, Real Y>
   void forward(Device& device, Rows<X, In> x, Rows<Y, Out> y) const {
     forward_without_bias(device, x, y);
@@ -38,6 +39,7 @@ struct Linear {
     ops::add_bias(device, bias, y);
   }
 
+  /// dx, and this layer's gradients, which are added to. Needs forward's x.
   template <class Device, Real X, Real DY, Real DX, Real G>
   void backward(Device& device, Rows<X, In> x, Rows<DY, Out> dy, Rows<DX, In> dx, Linear<G, In, Out>& gradient) const {
     ops::matmul_gradient(device, x, dy, gradient.weight, Write::accumulate);

@@ -38,6 +38,7 @@ template <class M>
 concept HasSaved = ViewGroup<typename M::Saved>;
 
 /// `Scratch`: what a step overwrites. A group of views, and among them
+///
 ///   Column<Stream> losses       (N <= T) the loss of each target row, in nats; loss and backward fill it
 ///   Rows<Stream, …> dstream     (T, …) the gradient of each token's row, which never leaves its document: it tells which sample overflowed
 template <class M>
@@ -67,6 +68,7 @@ concept HasBackward = requires(const M& model, const PackedBatch& batch, const o
 /// A model that train::Trainer, dist::DistributedDataParallel and train::sample_losses take.
 ///
 /// Where its ops take memory of the device (16-bit products, attention), it says how much, else it needn't:
+///
 ///   static constexpr std::size_t workspace_bytes(Index tokens);   // Cpu::reserve_workspace, for micro-batches of up to `tokens`
 ///   static constexpr std::size_t thread_scratch_bytes();          // Cpu::reserve_thread_scratch
 template <class M>

@@ -18,6 +18,7 @@ namespace terse::nn {
 ///
 /// A model derives from it and adds forward and backward (nn/model.hpp). `Weights` is in P's Parameter; `Gradients`, the
 /// same layers in P's Stream.
+///
 /// Errors     Failure::device: out of memory
 template <class WeightsType, class GradientsType = WeightsType, Precision P = Fp32, class DeviceType = Cpu>
 class Module {
@@ -38,9 +39,12 @@ class Module {
     nn::bind(weights_, flat());
   }
 
+  /// Where the parameters are.
   Device& device() const { return *device_; }
+  /// The parameters as views, layer by layer.
   const Weights& weights() const { return weights_; }
   Weights& weights() { return weights_; }
+  /// The parameters as one buffer of flat_size values, as `table` describes it.
   Parameter* flat() const { return reinterpret_cast<Parameter*>(memory_.data()); }
 
  private:

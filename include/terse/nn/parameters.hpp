@@ -107,6 +107,7 @@ constexpr void for_each_parameter(Layer& layer, Visit&& visit) {
   detail::walk(layer, ParameterName{}, 1, visit);
 }
 
+/// How many parameters (tensors, not values) a layer or model has.
 template <class Layer>
 constexpr std::size_t parameter_count() {
   Layer layer{};

@@ -10,6 +10,7 @@
 
 namespace terse::optim {
 
+/// What isn't a model gives these words and nothing more.
 template <class M>
 class AdamW {
   static_assert(mistaken<M>, "terse: AdamW: this is no model (nn/model.hpp): it has no flat buffer of parameters; give the whole model, not a layer");
@@ -31,6 +32,8 @@ class AdamW<Model> {
   /// Bytes of state: what the memory plan calls optimizer.
   static constexpr std::size_t bytes() { return static_cast<std::size_t>(Model::flat_size) * sizeof(Stream) * (has_master ? 3 : 2); }
 
+  /// Moments 0; the master copy, if there is one, from the model's parameters. `model` must outlive it.
+  /// Errors     Failure::device: out of memory
   explicit AdamW(Model& model) : model_(&model), memory_(model.device().allocate(bytes())) {
     std::fill_n(moments(), 2 * Model::flat_size, Stream{});
     take_parameters();
@@ -57,11 +60,13 @@ class AdamW<Model> {
     }
   }
 
+  /// Steps taken.
   long steps() const { return steps_; }
   /// Going on with moments that were saved after `steps`.
   void set_steps(long steps) { steps_ = steps; }
-  /// m and v, flat.
+  /// m, flat.
   Stream* first_moments() const { return moments(); }
+  /// v, flat.
   Stream* second_moments() const { return moments() + Model::flat_size; }
   /// Parameters in full precision, flat.
   Stream* master() const {
@@ -77,6 +82,7 @@ class AdamW<Model> {
   long steps_ = 0;
 };
 
+/// `AdamW adamw(model)`.
 template <class M>
 AdamW(M&) -> AdamW<M>;
 

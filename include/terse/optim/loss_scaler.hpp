@@ -8,7 +8,9 @@ class LossScaler {
   /// Without scaling (fp32, bf16) the scale is and stays 1.
   explicit LossScaler(bool enabled) : enabled_(enabled), scale_(enabled ? 65536.0f : 1.0f) {}
 
+  /// What to multiply the next loss by.
   float scale() const { return scale_; }
+  /// Steps without overflow since the scale last changed.
   int clean_steps() const { return clean_steps_; }
 
   /// Goes on from a saved state.
@@ -16,6 +18,7 @@ class LossScaler {
     if (enabled_) scale_ = scale, clean_steps_ = clean_steps;
   }
 
+  /// After each step: whether its gradients overflowed, so that it was skipped.
   void update(bool overflowed) {
     if (!enabled_) return;
     if (overflowed) {

@@ -15,6 +15,7 @@ struct CosineSchedule {
   double lr = 3e-4, min_lr = 3e-5;
   long warmup = 100, decay = 500;
 
+  /// The learning rate of `step`.
   double at(long step) const {
     if (step < warmup) return lr * static_cast<double>(step + 1) / static_cast<double>(warmup + 1);
     if (step > decay || decay <= warmup) return min_lr;

@@ -8,16 +8,23 @@
 
 namespace terse {
 
-/// Owns what `View` sees; zero-filled. `Tensor<Rows<float, 768>, Cpu> x(cpu, tokens)`, `Tensor<Vector<float, 768>, Cpu> b(cpu)`.
+/// Owns what `View` sees; zero-filled; moves, but isn't copied. It converts to its view, which must not outlive it.
+///
+///   Tensor<Rows<float, 768>, Cpu> x(cpu, tokens);   // (T, 768)
+///   Tensor<Vector<float, 768>, Cpu> bias(cpu);      // (768)
+///
+/// Errors     Failure::device: out of memory
 template <class View, class Device>
 class Tensor {
  public:
   using Value = typename View::Value;
 
+  /// For views whose size is static.
   explicit Tensor(Device& device) requires requires { View::dimensions; }
       : memory_(device.allocate(static_cast<std::size_t>(View::size()) * sizeof(Value))), view_{values()} {
     std::fill_n(view_.data, view_.size(), Value{});
   }
+  /// For views that count their rows at run time.
   Tensor(Device& device, Index rows) requires requires(View v) { v.rows = rows; }
       : memory_(device.allocate(static_cast<std::size_t>(rows * View::columns) * sizeof(Value))), view_{values(), rows} {
     std::fill_n(view_.data, view_.size(), Value{});
@@ -41,6 +48,8 @@ class Tensor {
 template <class Group, class Device>
 class TensorGroup {
  public:
+  /// Memory for groups of up to `extent`.
+  /// Errors     Failure::device: out of memory
   TensorGroup(Device& device, Extent extent) : memory_(device.allocate(bytes_needed<Group>(extent))) {
     Arena arena(memory_.data(), memory_.bytes());
     carve(arena, group_, extent);

@@ -1,6 +1,6 @@
 #pragma once
 /// Non-owning, trivially copyable views; they go into kernels by value. Everything is row-major and contiguous.
-/// A view of T converts to a view of const T.
+/// A view of T converts to a view of const T. Nothing is checked at run time: an index is the caller's affair, a size the compiler's.
 
 #include <type_traits>
 
@@ -29,6 +29,7 @@ struct Vector {
 
   T* data = nullptr;
 
+  /// Values: C.
   static constexpr Index size() { return C; }
   constexpr T& operator[](Index c) const { return data[c]; }
   constexpr operator Vector<const T, C>() const requires(!std::is_const_v<T>) { return {data}; }
@@ -43,7 +44,9 @@ struct Matrix {
 
   T* data = nullptr;
 
+  /// Values: R C.
   static constexpr Index size() { return R * C; }
+  /// Row r, a view.
   constexpr Vector<T, C> operator[](Index r) const { return {data + r * C}; }
   constexpr operator Matrix<const T, R, C>() const requires(!std::is_const_v<T>) { return {data}; }
 };
@@ -58,8 +61,11 @@ struct Rows {
   T* data = nullptr;
   Index rows = 0;
 
+  /// Values: T C.
   constexpr Index size() const { return rows * C; }
+  /// Row t, a view.
   constexpr Vector<T, C> operator[](Index t) const { return {data + t * C}; }
+  /// Rows [first, first + count).
   constexpr Rows slice(Index first, Index count) const { return {data + first * C, count}; }
   constexpr operator Rows<const T, C>() const requires(!std::is_const_v<T>) { return {data, rows}; }
 };
@@ -75,6 +81,7 @@ struct Column {
 
   constexpr Index size() const { return rows; }
   constexpr T& operator[](Index t) const { return data[t]; }
+  /// Values [first, first + count).
   constexpr Column slice(Index first, Index count) const { return {data + first, count}; }
   constexpr operator Column<const T>() const requires(!std::is_const_v<T>) { return {data, rows}; }
 };

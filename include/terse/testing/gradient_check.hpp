@@ -28,6 +28,7 @@
 
 namespace terse::testing {
 
+/// How closely to look.
 struct GradientCheck {
   double step = 1e-5;       ///< where truncation (step²) and rounding (1e-16 / step) are both small
   double tolerance = 1e-7;  ///< relative L2 error of a tensor that still counts as equal
@@ -45,6 +46,7 @@ struct GradientDifference {
   Index worst = 0;             ///< index of the value that is furthest off
   double analytic = 0, finite_difference = 0;  ///< at `worst`
 
+  /// error / norm; the error itself where the norm is 0.
   double relative_error() const { return norm > 0 ? error / norm : error; }
   /// Never for NaN.
   bool agrees() const { return error <= tolerance * norm + rounding; }
@@ -52,7 +54,7 @@ struct GradientDifference {
 
 /// Compares `gradient`, the analytic gradient of loss() with respect to `values`, with finite differences.
 /// loss() is called twice for each value looked at, and reads `values`, which are as before afterwards.
-/// Throws Failure::internal where the sizes differ.
+/// Errors     Failure::internal: the sizes differ
 template <class Loss>
 GradientDifference check_gradient(std::string_view name, std::span<double> values, std::span<const double> gradient, Loss&& loss, GradientCheck check = {}) {
   if (values.size() != gradient.size()) fail(Failure::internal, "gradient check of ", name, ": ", values.size(), " values, but a gradient of ", gradient.size());
@@ -125,6 +127,7 @@ std::vector<GradientDifference> check_layer(Device& device, Index rows, Gradient
   return differences;
 }
 
+/// True if every tensor's gradient agrees.
 inline bool all_agree(std::span<const GradientDifference> differences) {
   return std::all_of(differences.begin(), differences.end(), [](const GradientDifference& d) { return d.agrees(); });
 }

@@ -20,7 +20,7 @@
 
 namespace terse::text {
 
-/// What "<|endoftext|>" inside a text is.
+/// What `<|endoftext|>` inside a text is.
 enum class SpecialTokens {
   as_text,    ///< text like any other: right for everything a user wrote
   as_tokens,  ///< the end-of-text token; the texts before and after it are encoded apart
@@ -32,28 +32,35 @@ enum class SpecialTokens {
 /// (Pretokenizer says where it is cut). All members are const, so any number of threads may share one Bpe.
 class Bpe {
  public:
-  /// From FOLDER/vocab.json and FOLDER/merges.txt. Errors: BpeTables::load.
+  /// From FOLDER/vocab.json and FOLDER/merges.txt.
+  /// Errors     those of BpeTables::load
   static Bpe load(const std::filesystem::path& folder) { return Bpe(BpeTables::load(folder)); }
 
   /// From tables that hold what BpeTables::load asks of files.
   explicit Bpe(BpeTables tables);
 
-  /// Writes FOLDER/vocab.json and FOLDER/merges.txt. Errors: BpeTables::save.
+  /// Writes FOLDER/vocab.json and FOLDER/merges.txt.
+  /// Errors     those of BpeTables::save
   void save(const std::filesystem::path& folder) const { tables_.save(folder); }
 
   /// Appends the ids of `text`.
   void encode(std::string_view text, std::vector<TokenId>& ids, SpecialTokens special = SpecialTokens::as_text) const;
+  /// The ids of `text`.
   std::vector<TokenId> encode(std::string_view text, SpecialTokens special = SpecialTokens::as_text) const {
     std::vector<TokenId> ids;
     encode(text, ids, special);
     return ids;
   }
 
-  /// The bytes of `ids`: well-formed UTF-8 only if the ids end where characters end. Errors bad_input: no such id.
+  /// The bytes of `ids`: well-formed UTF-8 only if the ids end where characters end.
+  /// Errors     Failure::bad_input: no such id
   std::string decode(std::span<const TokenId> ids) const;
 
+  /// Number of tokens, V: ids are below it.
   int vocabulary() const { return static_cast<int>(tables_.tokens.size()); }
+  /// The id of `<|endoftext|>`.
   TokenId end_of_text() const { return end_of_text_; }
+  /// Tokens and merges.
   const BpeTables& tables() const { return tables_; }
 
  private:

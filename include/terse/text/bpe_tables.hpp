@@ -37,15 +37,15 @@ struct BpeTables {
 
   /// Reads FOLDER/vocab.json (a JSON object, token to id) and FOLDER/merges.txt (a merge a line, "LEFT RIGHT"; the first
   /// line may be a "#version" comment), tokens spelled in the byte alphabet.
-  /// Errors bad_input: names the file, and the token or the line. Ids must be 0 to V-1, each once; the 256 single bytes
-  /// and <|endoftext|> must be there, and the parts and the result of each merge.
+  /// Ids must be 0 to V-1, each once; the 256 single bytes and `<|endoftext|>` must be there, and the parts and the result of each merge.
+  /// Errors     Failure::bad_input, naming the file, and the token or the line
   static BpeTables load(const std::filesystem::path& folder);
 
   /// The same of the two files' texts; `folder` names them in messages.
   static BpeTables parse(std::string_view vocabulary, std::string_view merges, const std::filesystem::path& folder);
 
   /// Writes the two files, byte for byte as GPT-2's are; makes the folder. transformers' GPT2Tokenizer reads them.
-  /// Errors cannot_write: names the file.
+  /// Errors     Failure::cannot_write, naming the file
   void save(const std::filesystem::path& folder) const;
 };
 

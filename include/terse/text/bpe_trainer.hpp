@@ -17,8 +17,9 @@
 
 namespace terse::text {
 
+/// What a tokenizer is learned by.
 struct BpeTraining {
-  int vocabulary = 4096;         ///< tokens, the 256 bytes and <|endoftext|> among them
+  int vocabulary = 4096;         ///< tokens, the 256 bytes and `<|endoftext|>` among them
   std::int64_t least_count = 2;  ///< a pair of neighbours seen fewer times isn't merged
 };
 
@@ -170,10 +171,10 @@ inline std::vector<BpeMerge> BpeLearner::last_of_each(const std::vector<BpeMerge
 
 /// A tokenizer with GPT-2's pre-tokenizer whose merges are learned from `documents` (a range of strings): again and again
 /// the pair of neighbouring tokens with the highest count becomes a token, the lowest ids first among equals.
-/// Ids: the 256 bytes in GPT-2's order, the merges' tokens, <|endoftext|> last. Merges equal those of Hugging Face
+/// Ids: the 256 bytes in GPT-2's order, the merges' tokens, `<|endoftext|>` last. Merges equal those of Hugging Face
 /// tokenizers' ByteLevel BpeTrainer (min_frequency = least_count). The same texts in another order give the same tokenizer.
 /// With few texts the pairs run out, and the vocabulary is smaller than asked for.
-/// Errors usage: a vocabulary below 257.
+/// Errors     Failure::usage: a vocabulary below 257
 template <class Documents>
 Bpe train_bpe(const Documents& documents, BpeTraining options) {
   constexpr int least = ByteAlphabet::size + 1;

@@ -77,6 +77,7 @@ class ByteAlphabet {
   std::array<unsigned char, size> by_id_{};
 };
 
+/// The alphabet, ready to use.
 inline constexpr ByteAlphabet byte_alphabet{};
 
 }  // namespace terse::text

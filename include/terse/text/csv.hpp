@@ -21,6 +21,7 @@
 
 namespace terse::text {
 
+/// A row as its fields, unquoted.
 struct CsvRow {
   std::int64_t line = 0;  ///< of the file, from 1; where the row begins, since quoted fields may hold newlines
   std::vector<std::string> fields;
@@ -32,29 +33,33 @@ struct Csv {
   std::vector<std::string> columns;
   std::vector<CsvRow> rows;
 
-  /// Which field of a row is column `name`. Errors bad_input: there is none, or there are several.
+  /// Which field of a row is column `name`.
+  /// Errors     Failure::bad_input: there is none, or there are several
   std::size_t column(std::string_view name) const;
 
-  /// Errors bad_input: two rows have the same value in this column.
+  /// Nothing, where each row has its own value in this column.
+  /// Errors     Failure::bad_input: two rows have the same one, with both lines
   void require_unique(std::string_view name) const;
 };
 
 /// Longest field that is read, in bytes. No context holds as much; it is what a quote that isn't closed makes of the rows behind it.
 inline constexpr std::size_t longest_text = std::size_t{16} << 20;
 
-/// Commas, quotes and newlines only inside quotes, quotes doubled there; rows end in \n, \r\n or \r; empty lines count as
-/// none. UTF-8, with a byte order mark or without. What quotes hold is kept to the byte (\r\n too), and so are spaces.
+/// Parses a CSV text. Commas, quotes and newlines only inside quotes, quotes doubled there; rows end in LF, CR LF or CR; empty lines
+/// count as none. UTF-8, with a byte order mark or without. What quotes hold is kept to the byte (line ends too), and so are spaces.
 /// `file`: its name, for messages.
 ///
 /// Errors     Failure::bad_input with file and line: no header, a row with more or fewer fields than the header, a quote that isn't
 ///            closed or stands inside an unquoted field, a field over longest_text, NUL bytes, bytes that aren't UTF-8
 Csv parse_csv(std::string_view text, std::string file);
 
+/// Parses a CSV file.
 /// Errors     those of parse_csv, and Failure::bad_input where the file cannot be read
 inline Csv read_csv(const std::filesystem::path& file) { return parse_csv(read_file(file, "is the name right, and is it a CSV file?"), file.string()); }
 
-/// `fields` as a line of a CSV file, with its \n; quoted where needed. Write it to any file: io::AtomicFile makes it whole.
+/// `fields` as a line of a CSV file, with its line feed; quoted where needed. Write it to any file: io::AtomicFile makes it whole.
 std::string csv_line(std::span<const std::string_view> fields);
+/// `csv_line({"id", "summary"})`.
 inline std::string csv_line(std::initializer_list<std::string_view> fields) { return csv_line(std::span(fields.begin(), fields.size())); }
 
 namespace csv {

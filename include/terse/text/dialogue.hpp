@@ -27,15 +27,18 @@ concept Tokenizer = requires(const T& tokenizer, std::string_view text) {
   { tokenizer.end_of_text() } -> std::same_as<TokenId>;
 };
 
-/// What stands before and after a dialogue in a prompt.
+/// What stands before a dialogue in a prompt.
 inline constexpr std::string_view dialogue_marker = "\n\n### DIALOGUE:\n\n";
+/// What stands between a dialogue and its summary.
 inline constexpr std::string_view summary_marker = "\n\n### SUMMARY:\n\n";
 
+/// A row of the data: who spoke, what, and what it comes to.
 struct Dialogue {
   std::string id, text, summary;
   std::int64_t line = 0;  ///< of the file, from 1
 };
 
+/// A file of them, in the file's order.
 struct Dialogues {
   std::string file;  ///< as the user named it, for messages
   std::vector<Dialogue> rows;
@@ -46,6 +49,7 @@ struct DialogueColumns {
   bool summary = true;  ///< a column of that name; without it summaries are empty
 };
 
+/// The dialogues of a CSV file with the columns id, dialogue and summary, in any order.
 /// Errors     Failure::bad_input: a column isn't there; there are no rows; an id stands twice (a submission has each once, and a row that
 ///            is there twice would be in training and validation both)
 inline Dialogues dialogues_of(Csv csv, DialogueColumns columns = {}) {
@@ -59,6 +63,7 @@ inline Dialogues dialogues_of(Csv csv, DialogueColumns columns = {}) {
   return dialogues;
 }
 
+/// The dialogues of a CSV file.
 /// Errors     Failure::bad_input: those of read_csv and dialogues_of
 inline Dialogues read_dialogues(const std::filesystem::path& file, DialogueColumns columns = {}) { return dialogues_of(read_csv(file), columns); }
 
@@ -74,6 +79,7 @@ struct Sample {
 
   std::size_t tokens() const { return ids.empty() ? 0 : ids.size() - 1; }                            ///< input rows
   std::size_t first_target() const { return prompt == 0 ? 0 : prompt - 1; }                          ///< first row with a loss
+  /// Rows with a loss: ids of summary and end of text.
   std::size_t targets() const { return tokens() - std::min(tokens(), first_target()); }
 };
 
@@ -115,7 +121,7 @@ struct Samples {
 /// Each row as prompt ++ summary ++ end of text, prompt and summary encoded apart, so that a prompt to train on is a
 /// prompt to ask with. Nothing is trimmed. Samples longer than `context` lose the end of their dialogue, unless
 /// their summary and its end exceed floor(0.3 * context): those are skipped.
-/// Errors     Failure::usage as of encode_prompt
+/// Errors     Failure::usage: those of encode_prompt
 template <Tokenizer T>
 Samples make_samples(const T& tokenizer, const Dialogues& dialogues, std::size_t context) {
   Samples made;

@@ -19,6 +19,7 @@ namespace terse::text {
 struct BatchCapacity {
   std::int64_t tokens = 0, target_rows = 0, sequences = 0;
 
+  /// Becomes large enough for `other` too.
   void hold(const BatchCapacity& other) {
     tokens = std::max(tokens, other.tokens);
     target_rows = std::max(target_rows, other.target_rows);
@@ -29,6 +30,7 @@ struct BatchCapacity {
 /// Owns what a PackedBatch shows. Allocates when made, and afterwards only for a batch above its capacity.
 class BatchStorage {
  public:
+  /// Takes memory for batches of up to `capacity`.
   explicit BatchStorage(const BatchCapacity& capacity) {
     const auto tokens = static_cast<std::size_t>(capacity.tokens), sequences = static_cast<std::size_t>(capacity.sequences);
     const auto target_rows = static_cast<std::size_t>(capacity.target_rows);
@@ -38,6 +40,7 @@ class BatchStorage {
     clear();
   }
 
+  /// An empty batch; memory stays.
   void clear() {
     ids_.clear(), positions_.clear(), target_rows_.clear(), targets_.clear(), weights_.clear();
     samples_.clear(), draws_.clear();
@@ -133,6 +136,7 @@ class Sampler {
     for (auto& epoch : epochs_) epoch.order.reserve(numbers.size());
   }
 
+  /// What it deals by.
   const StepSchedule& schedule() const { return schedule_; }
 
   /// The training sample at `cursor` of the run.
@@ -170,6 +174,7 @@ class Sampler {
     return size;
   }
 
+  /// Cursor of a micro-batch's first sample; of the step's first without `micro_batch`.
   std::uint64_t first_cursor(std::int64_t step, std::int64_t micro_batch = 0) const {
     return static_cast<std::uint64_t>(step * schedule_.samples_per_step() + micro_batch * schedule_.batch);
   }

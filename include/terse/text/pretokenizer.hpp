@@ -21,7 +21,7 @@ namespace terse::text {
 ///
 ///   's|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+          (openai/gpt-2, encoder.py)
 ///
-/// Letters and numbers are those of PCRE2's Unicode (14 in 10.42); \s are the 25 code points of White_Space.
+/// Letters and numbers are those of PCRE2's Unicode (14 in 10.42); white space the 25 code points of White_Space.
 /// Malformed UTF-8: a longest run of bytes that belong to no well-formed sequence is a piece of its own, and the text
 /// before it ends there, as if it were the end of the whole text.
 /// The pieces joined are always the text. Copies share the compiled pattern; all of it may be used by many threads.

@@ -260,6 +260,7 @@ inline void append_filled(std::string& text, std::string_view form, const Facts&
 /// Which dialogues a set may hold. No two parts share a combination of people, doing (or thing, or goods) and place.
 enum class SyntheticPart { training, validation, test };
 
+/// A dialogue, and what it was made of.
 struct SyntheticDialogue {
   Dialogue dialogue;
   std::string form;         ///< its turns with placeholders for the facts

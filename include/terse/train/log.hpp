@@ -27,6 +27,7 @@ inline nlohmann::ordered_json to_json(const StepRecord& record) {
   return line;
 }
 
+/// The plan as run.json has it: bytes.
 inline nlohmann::ordered_json to_json(const MemoryPlan& plan) {
   return {{"parameters", plan.parameters}, {"gradients", plan.gradients}, {"optimizer", plan.optimizer}, {"activations", plan.activations},
           {"scratch", plan.scratch},       {"conversion", plan.conversion}, {"threads", plan.threads},   {"total", plan.total()}};

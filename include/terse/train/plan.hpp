@@ -22,6 +22,7 @@ struct MemoryPlan {
   std::size_t conversion = 0;  ///< 16-bit inputs as float, where the device can't multiply them
   std::size_t threads = 0;     ///< attention's working memory of each thread
 
+  /// Of all of them.
   constexpr std::size_t total() const { return parameters + gradients + optimizer + activations + scratch + conversion + threads; }
 };
 

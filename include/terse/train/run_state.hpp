@@ -25,6 +25,7 @@ struct RunState {
   bool operator==(const RunState&) const = default;
 };
 
+/// The state as state.json has it; a best validation loss that is none yet is null.
 inline nlohmann::ordered_json to_json(const RunState& state) {
   nlohmann::ordered_json json{{"step", state.step}, {"optimizer_steps", state.optimizer_steps}, {"scale", state.scale},
                               {"clean_steps", state.clean_steps}, {"skipped_in_a_row", state.skipped_in_a_row}, {"best_validation_loss", nullptr}};
@@ -32,7 +33,7 @@ inline nlohmann::ordered_json to_json(const RunState& state) {
   return json;
 }
 
-/// `file` is for messages.
+/// What to_json wrote. `file` is for messages.
 /// Errors     Failure::bad_input: a number is missing or none that a run can have
 inline RunState run_state_of(const nlohmann::json& json, const std::filesystem::path& file) {
   const auto damaged = [&](const char* key) { fail(Failure::bad_input, file.string(), ": \"", key, "\" is missing or wrong: the state is damaged; start over with --overwrite"); };

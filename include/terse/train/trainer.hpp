@@ -27,6 +27,7 @@
 
 namespace terse::train {
 
+/// How a run learns. The defaults are the summarization job's.
 struct TrainOptions {
   text::StepSchedule schedule;
   optim::CosineSchedule rates;  ///< decay ends at the last step
@@ -61,6 +62,7 @@ struct StepRecord {
   StepTimes parts;
   std::optional<double> validation_loss;
 
+  /// Of all ranks; 0 where no time was taken.
   double tokens_per_second() const { return milliseconds > 0 ? static_cast<double>(tokens) / milliseconds * 1e3 : 0; }
 };
 
@@ -83,6 +85,7 @@ struct Overflow {
 class TrainObserver {
  public:
   virtual ~TrainObserver() = default;
+  /// After each step. False ends the run.
   virtual bool on_step(const StepRecord&) { return true; }
   /// One line: where, and what was done about it.
   virtual void on_overflow(const std::string& /*message*/) {}
@@ -92,6 +95,7 @@ class TrainObserver {
   virtual void on_checkpoint(const RunState&) {}
 };
 
+/// What isn't a model that can be trained gives these words and nothing more.
 template <class M>
 class Trainer {
   static_assert(mistaken<M>, "terse: Trainer: this is no model that can be trained, e.g. a layer; static_assert(nn::TrainableModel<M>) says what it lacks (nn/model.hpp)");
@@ -131,6 +135,7 @@ class Trainer<ModelType> {
   /// AdamW's m and v, flat.
   Stream* first_moments() const { return adamw_.first_moments(); }
   Stream* second_moments() const { return adamw_.second_moments(); }
+  /// Where the run stands: what `resume` takes.
   const RunState& state() const { return state_; }
 
   /// After the caller wrote parameters() on rank 0: every rank takes them.
@@ -330,6 +335,7 @@ class Trainer<ModelType> {
   RunState state_;
 };
 
+/// `Trainer trainer(model, rank, data, options)`.
 template <class M>
 Trainer(M&, dist::Communicator&, const TrainData&, const TrainOptions&) -> Trainer<M>;
 

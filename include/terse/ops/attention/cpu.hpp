@@ -100,6 +100,7 @@ void for_each_head(const Cpu& cpu, const PackedBatch& batch, Body&& body) {
   cpu.parallel_for_uneven(batch.sequences() * heads, [&](Index task) { body(task / heads, task % heads); });
 }
 
+/// out and saved.log_sums from qkv; the contract stands in ops/attention/op.hpp.
 template <Index heads, Real T, Real Y, Index C3, Index C>
 void forward(const Cpu& cpu, Attention<heads>, const PackedBatch& batch, const Dropout& dropout, Rows<T, C3> qkv, Rows<Y, C> out,
              typename Attention<heads>::template Saved<Wide<T>> saved) {

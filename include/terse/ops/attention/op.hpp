@@ -16,8 +16,10 @@ namespace terse::ops {
 /// Errors     none at run time but Failure::internal where scratch wasn't reserved
 template <Index heads>
 struct Attention {
+  /// Queries that are worked on together.
   static constexpr Index query_tile = 32;
 
+  /// What backward needs besides qkv and out: a value a token and head.
   template <class Statistic>
   struct Saved {
     Rows<Statistic, heads> log_sums;

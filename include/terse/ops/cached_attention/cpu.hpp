@@ -9,6 +9,7 @@
 
 namespace terse::ops {
 
+/// Keys and values of the rows enter the cache, and out follows; the contract stands in ops/cached_attention/op.hpp.
 template <Real T, Real K, Index heads, Index context, Index D, Index C3, Index C>
 void forward(const Cpu& cpu, CachedAttention, CacheRows rows, Rows<T, C3> qkv, KeyValueCache<K, heads, context, D> cache, Rows<T, C> out) {
   static_assert(C3 == 3 * C && C == heads * D);

@@ -1,6 +1,8 @@
 #pragma once
 /// Conversion between dtypes, value by value, rounding to nearest even: y = x.
-/// Shapes  x, y (n). Overwrites y.
+///
+/// Shapes     x, y (n); y is overwritten
+/// Precision  any Real to any Real; too large for the target: infinity, as IEEE 754 rounds
 
 #include <algorithm>
 
@@ -9,6 +11,7 @@
 
 namespace terse::ops {
 
+/// y = x, in y's dtype.
 template <Real From, Real To>
 void cast(const Cpu& cpu, const From* x, To* y, Index n) {
   constexpr Index piece = 16384;

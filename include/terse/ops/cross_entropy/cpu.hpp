@@ -11,13 +11,16 @@
 
 namespace terse::ops::inline TERSE_ISA {
 
+/// A row's largest value and the softmax's denominator, relative to it.
 template <class S>
 struct SoftmaxStatistics {
   S largest, sum;  ///< sum of exp(x - largest)
 
+  /// log(sum over v of exp(x[v])), without overflow.
   S log_sum() const { return largest + std::log(sum); }
 };
 
+/// Of x[0, n), n >= 1.
 template <class S>
 SoftmaxStatistics<S> softmax_statistics(const S* x, Index n) {
   const S largest = largest_of(x, n);
@@ -31,6 +34,7 @@ SoftmaxStatistics<S> softmax_statistics(const S* x, Index n) {
 
 namespace terse::ops {
 
+/// The loss alone; the contract stands in ops/cross_entropy/op.hpp.
 template <Index vocabulary, Real X, Index P>
 void cross_entropy(const Cpu& cpu, Rows<X, P> logits, std::span<const TokenId> targets, Column<Wide<X>> loss) {
   cpu.parallel_for(logits.rows, [=](Index n) {
@@ -39,6 +43,7 @@ void cross_entropy(const Cpu& cpu, Rows<X, P> logits, std::span<const TokenId> t
   });
 }
 
+/// The loss and its gradient in one pass; the contract stands in ops/cross_entropy/op.hpp.
 template <Index vocabulary, Real X, Real D, Index P>
 void cross_entropy_with_gradient(const Cpu& cpu, Rows<X, P> logits, std::span<const TokenId> targets, std::span<const float> weights,
                                  Wide<X> loss_scale, Column<Wide<X>> loss, Rows<D, P> dlogits) {

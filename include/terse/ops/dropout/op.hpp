@@ -21,6 +21,7 @@ struct Dropout {
   float scale = 1;               ///< 1 / (1 - probability)
   std::uint32_t place = 0;       ///< use, site and layer, as the counter's last word
 
+  /// False where it changes nothing.
   constexpr bool active() const { return drop_below != 0; }
 
   /// Random words of columns [4 * block, 4 * block + 4).
@@ -29,11 +30,12 @@ struct Dropout {
   }
 };
 
-/// The dropouts of a whole model.
+/// The dropouts of a whole model: one probability, in [0, 1), at all four sites. The default is none.
 struct DropoutPlan {
   float probability = 0;
   std::uint64_t seed = 0;
 
+  /// The dropout at one site of one layer.
   constexpr Dropout at(DropoutSite site, int layer = 0) const {
     if (probability <= 0) return {};
     return {Philox{seed}, static_cast<std::uint32_t>(static_cast<double>(probability) * 4294967296.0), 1 / (1 - probability),

@@ -6,6 +6,7 @@
 
 namespace terse::ops {
 
+/// y from ids and positions of the batch; the contract stands in ops/embedding/op.hpp.
 template <Real P, Real S, Index V, Index C, Index context>
 void embed(const Cpu& cpu, const PackedBatch& batch, Matrix<P, V, C> tokens, Matrix<P, context, C> positions, const Dropout& dropout, Rows<S, C> y) {
   cpu.parallel_for(y.rows, [&, tokens, positions, y](Index t) {
@@ -18,7 +19,7 @@ void embed(const Cpu& cpu, const PackedBatch& batch, Matrix<P, V, C> tokens, Mat
   if (dropout.active()) apply_dropout(cpu, batch, dropout, y, y);
 }
 
-/// dy becomes the gradient of the sum of embeddings (dropout applied).
+/// Adds to both tables' gradients; dy becomes the gradient of the sum of embeddings (dropout applied).
 template <Real G, Real S, Index V, Index C, Index context>
 void embed_backward(const Cpu& cpu, const PackedBatch& batch, const Dropout& dropout, Rows<S, C> dy, Matrix<G, V, C> dtokens, Matrix<G, context, C> dpositions) {
   if (dropout.active()) apply_dropout(cpu, batch, dropout, dy, dy);

@@ -14,6 +14,7 @@
 
 namespace terse::ops {
 
+/// y[n] = x[rows[n]], in y's dtype.
 template <Real X, Real Y, Index C>
 void gather(const Cpu& cpu, Rows<X, C> x, std::span<const std::int32_t> rows, Rows<Y, C> y) {
   cpu.parallel_for(y.rows, [=](Index n) {
@@ -24,6 +25,7 @@ void gather(const Cpu& cpu, Rows<X, C> x, std::span<const std::int32_t> rows, Ro
   });
 }
 
+/// The same from a matrix of static size: an embedding of tokens.
 template <Real X, Real Y, Index V, Index C>
 void gather(const Cpu& cpu, Matrix<X, V, C> x, std::span<const std::int32_t> rows, Rows<Y, C> y) {
   gather(cpu, Rows<X, C>{x.data, V}, rows, y);
@@ -35,6 +37,7 @@ void clear(const Cpu& cpu, Rows<Y, C> y) {
   cpu.parallel_for(y.rows, [=](Index t) { std::fill_n(y[t].data, C, Y{}); });
 }
 
+/// y[rows[n]] += x[n], in order of n.
 template <Real X, Real Y, Index V, Index C>
 void scatter_add(const Cpu& cpu, Rows<X, C> x, std::span<const std::int32_t> rows, Matrix<Y, V, C> y) {
   for_column_blocks(cpu, C, [=](Index first, Index end) {

@@ -33,6 +33,7 @@ template <ops::Gelu gelu, class S>
 
 namespace terse::ops {
 
+/// y = gelu(x); y may be x.
 template <Gelu gelu, Real X, Real Y, Index C>
 void gelu_forward(const Cpu& cpu, Rows<X, C> x, Rows<Y, C> y) {
   cpu.parallel_for(x.rows, [=](Index t) {

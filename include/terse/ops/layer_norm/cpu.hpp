@@ -8,6 +8,7 @@
 
 namespace terse::ops {
 
+/// y and the saved statistics from x; the contract stands in ops/layer_norm/op.hpp.
 template <Real X, Real P, Real Y, Index C>
 void forward(const Cpu& cpu, LayerNorm op, Rows<X, C> x, Vector<P, C> gain, Vector<P, C> bias, Rows<Y, C> y,
              LayerNorm::Saved<Wide<X>> saved) {
@@ -43,7 +44,7 @@ void recompute(const Cpu& cpu, LayerNorm, Rows<X, C> x, Vector<P, C> gain, Vecto
   });
 }
 
-/// With n = (x - mean) * rstd and g = dy * gain:  dx = rstd * (g - mean(g) - n * mean(g * n)).
+/// dx, and dgain and dbias, which are added to. With n = (x - mean) * rstd and g = dy * gain:  dx = rstd * (g - mean(g) - n * mean(g * n)).
 template <Real X, Real P, Real DY, Real G, Index C>
 void backward(const Cpu& cpu, LayerNorm, Rows<X, C> x, Vector<P, C> gain, LayerNorm::Saved<Wide<X>> saved, Rows<DY, C> dy,
               Rows<Wide<X>, C> dx, Write write, Vector<G, C> dgain, Vector<G, C> dbias) {

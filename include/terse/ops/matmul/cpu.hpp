@@ -58,6 +58,7 @@ void gemm(Cpu& cpu, const GemmShape& s, const In* a, const In* b, Out* c) {
 
 }  // namespace detail
 
+/// y = x w; the contract stands in ops/matmul/op.hpp.
 template <Real A, Real B, Real Y, Index X, Index In, Index Out, Index N>
 void matmul(Cpu& cpu, Rows<A, X> x, Matrix<B, In, Out> w, Rows<Y, N> y) {
   static_assert(MatmulShapes<X, In, Out, N>::value);
@@ -65,6 +66,7 @@ void matmul(Cpu& cpu, Rows<A, X> x, Matrix<B, In, Out> w, Rows<Y, N> y) {
                static_cast<const A*>(x.data), static_cast<const B*>(w.data), y.data);
 }
 
+/// y = x wᵀ; the contract stands in ops/matmul/op.hpp.
 template <Real A, Real B, Real Y, Index X, Index In, Index Out, Index N>
 void matmul_transposed(Cpu& cpu, Rows<A, X> x, Matrix<B, Out, In> w, Rows<Y, N> y) {
   static_assert(MatmulShapes<X, In, Out, N>::value);
@@ -72,6 +74,7 @@ void matmul_transposed(Cpu& cpu, Rows<A, X> x, Matrix<B, Out, In> w, Rows<Y, N> 
                static_cast<const A*>(x.data), static_cast<const B*>(w.data), y.data);
 }
 
+/// dw = xᵀ dy, or dw += xᵀ dy; the contract stands in ops/matmul/op.hpp.
 template <Real A, Real B, Real D, Index X, Index In, Index Out, Index N>
 void matmul_gradient(Cpu& cpu, Rows<A, X> x, Rows<B, N> dy, Matrix<D, In, Out> dw, Write write) {
   static_assert(MatmulShapes<X, In, Out, N>::value);

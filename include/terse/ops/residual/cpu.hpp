@@ -8,6 +8,7 @@
 
 namespace terse::ops {
 
+/// y = x + dropout(branch + bias); the contract stands in ops/residual/op.hpp.
 template <Real S, Real P, Index C>
 void residual(const Cpu& cpu, const PackedBatch& batch, const Dropout& dropout, Rows<const S, C> x, Rows<const S, C> branch, Vector<P, C> bias,
               Rows<S, C> y) {

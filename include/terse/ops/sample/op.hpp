@@ -24,6 +24,7 @@
 
 namespace terse::ops {
 
+/// How a token is chosen; the rules stand at the top of this file. As it is: from the plain softmax.
 struct Sample {
   bool greedy = false;     ///< then the others don't matter
   float temperature = 1;   ///< above 0
@@ -38,6 +39,7 @@ struct Draw {
   std::uint32_t step = 0;  ///< number of the token in its text
 };
 
+/// The token that was chosen.
 template <Real S>
 struct Choice {
   TokenId id = 0;
@@ -51,6 +53,7 @@ struct Candidate {
   TokenId id;
 };
 
+/// Bytes of scratch that one choice among `vocabulary` tokens takes.
 template <Real S>
 constexpr std::size_t sample_scratch(Index vocabulary) {
   return static_cast<std::size_t>(vocabulary) * sizeof(Candidate<S>);
