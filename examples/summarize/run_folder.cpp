@@ -16,26 +16,8 @@ const char* const files_of_a_run[] = {"state", "checkpoint", "best", "metrics.js
 train::EarlyStop early_stop_of(const nlohmann::json& json) {
   train::EarlyStop stop;
   if (json.is_object() && json.contains("best") && json["best"].is_number()) stop.best = json["best"].get<double>();
-  if (json.is_object() && json.contains("evaluations_since") && json["evaluations_since"].is_number_unsigned()) stop.evaluations_since = json["evaluations_since"].get<int>();
+  if (json.is_object() && json.contains("evaluations_since") && json["evaluations_since"].is_number_unsigned() && json["evaluations_since"].get<std::uint64_t>() <= 1000000) stop.evaluations_since = json["evaluations_since"].get<int>();
   return stop;
-}
-
-SavedState read_state(const std::filesystem::path& folder) {
-  const auto file = folder / "state.json";
-  const auto json = parse_json(io::read_file(file), {file.string(), "the state is damaged; start over with --overwrite"});
-  const auto need = [&](const char* key, bool right) {
-    if (!right) fail(Failure::bad_input, file.string(), ": \"", key, "\" is missing or wrong: the state is damaged; start over with --overwrite");
-  };
-  need("settings", json.is_object() && json.contains("settings") && json["settings"].is_object());
-  for (const char* size : {"batch", "accumulate", "ranks"}) {
-    const auto& settings = json["settings"];
-    need(size, settings.contains(size) && settings[size].is_number_unsigned() && settings[size] >= 1 && settings[size] <= 65536);
-  }
-  need("samples", json.contains("samples") && json["samples"].is_string());
-  need("run", json.contains("run"));
-  need("stopped_early", json.contains("stopped_early") && json["stopped_early"].is_boolean());
-  return {folder, train::run_state_of(json["run"], file), ordered_json(json["settings"]), json["samples"].get<std::string>(), early_stop_of(json.value("early_stop", nlohmann::json())),
-          json["stopped_early"].get<bool>()};
 }
 
 bool says_finished(const std::filesystem::path& out) {
@@ -46,10 +28,29 @@ bool says_finished(const std::filesystem::path& out) {
 
 }  // namespace
 
+SavedState parse_state(std::string_view text, const std::filesystem::path& folder) {
+  const auto file = folder / "state.json";
+  const auto json = parse_json(text, {file.string(), "the state is damaged; start over with --overwrite"});
+  const auto need = [&](const char* key, bool right) {
+    if (!right) fail(Failure::bad_input, file.string(), ": \"", key, "\" is missing or wrong: the state is damaged; start over with --overwrite");
+  };
+  need("settings", json.is_object() && json.contains("settings") && json["settings"].is_object());
+  for (const char* size : {"batch", "accumulate", "ranks"}) {
+    const auto& settings = json["settings"];
+    need(size, settings.contains(size) && settings[size].is_number_unsigned() && settings[size] >= 1 && settings[size] <= 65536);
+  }
+  need("precision", !json["settings"].contains("precision") || json["settings"]["precision"].is_string());
+  need("samples", json.contains("samples") && json["samples"].is_string());
+  need("run", json.contains("run"));
+  need("stopped_early", json.contains("stopped_early") && json["stopped_early"].is_boolean());
+  return {folder, train::run_state_of(json["run"], file), ordered_json(json["settings"]), json["samples"].get<std::string>(), early_stop_of(json.value("early_stop", nlohmann::json())),
+          json["stopped_early"].get<bool>()};
+}
+
 std::optional<SavedState> find_state(const std::filesystem::path& out) {
   const auto folder = train::StateFolder(out / "state").latest();
   if (!folder) return std::nullopt;
-  return read_state(*folder);
+  return parse_state(io::read_file(*folder / "state.json"), *folder);
 }
 
 long checkpoint_step(const std::filesystem::path& folder) {

@@ -4,6 +4,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include <nlohmann/json.hpp>
 
@@ -27,6 +28,10 @@ struct SavedState {
 
   std::filesystem::path tensors() const { return folder / "tensors.safetensors"; }
 };
+
+/// What state.json says; `folder` is its own.
+/// Errors     Failure::bad_input: it is damaged
+SavedState parse_state(std::string_view text, const std::filesystem::path& folder);
 
 /// The newest state in an --out folder; nothing where there is none.
 /// Errors     Failure::bad_input: it is damaged

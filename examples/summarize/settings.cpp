@@ -9,6 +9,7 @@
 #include <terse/io/file.hpp>
 
 #include "run_folder.hpp"
+#include "usage.hpp"
 
 namespace summarize {
 
@@ -24,7 +25,10 @@ void apply(CLI::App& command, const ordered_json& settings, const std::string& s
     CLI::Option* const option = command.get_option_no_throw("--" + name);
     if (option == nullptr || name == "config" || name == "help") {
       if (skips_unknown) continue;
-      fail(Failure::usage, source, ": no option \"", name, "\" of terse-summarize ", command.get_name(), "; its --help lists them");
+      std::vector<std::string> names;
+      for (const auto* known : command.get_options()) names.push_back(known->get_name().substr(2));
+      const std::string meant = nearest(name, names);
+      fail(Failure::usage, source, ": no option ", in_quotes(name), " of terse-summarize ", command.get_name(), meant.empty() ? "; its --help lists them" : "; did you mean \"" + meant + "\"?");
     }
     if (option->count() > 0) continue;
     if (value.is_object() || value.is_array() || value.is_null()) fail(Failure::usage, source, ": \"", name, "\" must be a string, a number, true or false");

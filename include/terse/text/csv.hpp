@@ -42,6 +42,8 @@ struct Csv {
   void require_unique(std::string_view name) const;
 };
 
+inline constexpr std::string_view byte_order_mark = "\xEF\xBB\xBF";
+
 /// Longest field that is read, in bytes. No context holds as much; it is what a quote that isn't closed makes of the rows behind it.
 inline constexpr std::size_t longest_text = std::size_t{16} << 20;
 
@@ -64,10 +66,16 @@ inline std::string csv_line(std::initializer_list<std::string_view> fields) { re
 
 namespace csv {
 
+/// For a message: on one line, whatever the file has for names.
 inline std::string join(const std::vector<std::string>& names) {
+  constexpr std::size_t shown = 200;
   std::string joined;
-  for (const auto& name : names) joined += (joined.empty() ? "" : ", ") + name;
-  return joined.size() <= 200 ? joined : joined.substr(0, 200) + "...";
+  for (const auto& name : names) {
+    if (joined.size() > shown) return joined + ", ...";
+    const bool plain = std::all_of(name.begin(), name.end(), [](char c) { return static_cast<unsigned char>(c) >= 0x20; }) && name.size() < shown;
+    joined += (joined.empty() ? "" : ", ") + (plain ? name : in_quotes(name));
+  }
+  return joined;
 }
 
 /// The text up to its first line end, that included. Old Macs end lines in \r alone: then that is the line end.
@@ -168,7 +176,7 @@ inline void require_fields(const Csv& csv, const CsvRow& row) {
 }  // namespace csv
 
 inline Csv parse_csv(std::string_view text, std::string file) {
-  if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);
+  if (text.starts_with(byte_order_mark)) text.remove_prefix(byte_order_mark.size());
   Csv csv{std::move(file), {}, {}};
   csv::require_text(csv.file, text);
   csv::Parser(csv).parse(text);
@@ -202,8 +210,9 @@ inline std::string csv_line(std::span<const std::string_view> fields) {
   std::string line;
   for (std::size_t i = 0; i < fields.size(); ++i) {
     if (i > 0) line += ',';
-    const bool empty_row = fields.size() == 1 && fields[i].empty();  // an empty line would be no row
-    if (fields[i].find_first_of(",\"\r\n") == std::string_view::npos && !empty_row) {
+    const bool empty_row = fields.size() == 1 && fields[i].empty();      // an empty line would be no row
+    const bool marked = i == 0 && fields[i].starts_with(byte_order_mark);  // at a file's start it would be taken for the file's
+    if (fields[i].find_first_of(",\"\r\n") == std::string_view::npos && !empty_row && !marked) {
       line += fields[i];
       continue;
     }

@@ -38,7 +38,8 @@ inline nlohmann::ordered_json to_json(const RunState& state) {
 inline RunState run_state_of(const nlohmann::json& json, const std::filesystem::path& file) {
   const auto damaged = [&](const char* key) { fail(Failure::bad_input, file.string(), ": \"", key, "\" is missing or wrong: the state is damaged; start over with --overwrite"); };
   const auto count = [&](const char* key, std::int64_t most) {
-    if (!json.is_object() || !json.contains(key) || !json[key].is_number_unsigned() || json[key] > most) damaged(key);
+    // As unsigned: nlohmann compares numbers above 2^63 as negative ones.
+    if (!json.is_object() || !json.contains(key) || !json[key].is_number_unsigned() || json[key].get<std::uint64_t>() > static_cast<std::uint64_t>(most)) damaged(key);
     return json[key].get<std::int64_t>();
   };
   constexpr std::int64_t most_steps = std::int64_t{1} << 40, most_in_a_row = 1 << 20;

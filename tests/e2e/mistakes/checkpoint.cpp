@@ -118,6 +118,42 @@ TEST_CASE("a tokenizer whose files don't fit together is exit 3") {
   check({{"tokenize", "--tokenizer", damaged.job.file("none")}, 3, {"none/vocab.json: cannot be read: No such file", "a tokenizer is a folder"}});
 }
 
+TEST_CASE("a state that is damaged is exit 3, says how to start over, and is left as it is") {
+  const SmallJob job;
+  job.train("out", {"--steps", "1", "--ranks", "1"});
+  const Arguments resume = job.training("out", {"--steps", "2", "--ranks", "1"}) + Arguments{"--resume"};
+  const auto state = job.folder() / "out/state/step-1/state.json", tensors = job.folder() / "out/state/step-1/tensors.safetensors", latest = job.folder() / "out/state/latest";
+  const json whole = json::parse(content_of(state));
+  const auto damaged = [&](const std::filesystem::path& file, const std::string& content, std::vector<std::string> words) {
+    const std::string before = content_of(file);
+    std::ofstream(file, std::ios::binary) << content;
+    words.push_back(file.string());
+    const auto result = terse_summarize(resume);
+    REQUIRE_FALSE(result.err.empty());
+    check_error({result.code, result.out, lines_of(result.err).back() + "\n"}, 3, words);
+    CHECK(content_of(file) == content);
+    std::ofstream(file, std::ios::binary) << before;
+  };
+  const auto changed = [&](const char* part, const char* key, const json& value) {
+    json copy = whole;
+    copy[part][key] = value;
+    return copy.dump();
+  };
+  const std::string start_over = "start over with --overwrite";
+  damaged(state, "{", {"not JSON", start_over});
+  damaged(state, "[]", {"\"settings\" is missing or wrong", start_over});
+  damaged(state, "{\"a\":" + std::string(1'000'000, '['), {"nested more than 16 deep", start_over});
+  damaged(state, changed("run", "step", -1), {"\"step\" is missing or wrong", start_over});
+  damaged(state, changed("run", "step", 18446744073709551615u), {"\"step\" is missing or wrong"});
+  damaged(state, changed("run", "scale", "x"), {"\"scale\" is missing or wrong"});
+  damaged(state, changed("settings", "batch", "2"), {"\"batch\" is missing or wrong"});
+  damaged(state, changed("settings", "precision", 16), {"\"precision\" is missing or wrong"});
+  damaged(latest, "step-9\n", {"names no state", start_over});
+  damaged(latest, "../../elsewhere\n", {"names no state"});
+  damaged(tensors, content_of(tensors).substr(0, 5000), {"cut short"});
+  CHECK(succeed(resume).err.find("step 2/2") != std::string::npos);
+}
+
 TEST_CASE("a model that isn't there is exit 3, and says how to name it") {
   const SmallJob job;
   const Arguments train{"train", "--data", job.data(), "--model", "demo", "--out", job.file("out")};

@@ -1,3 +1,5 @@
+#include <tuple>
+
 #include "mistake.hpp"
 
 namespace {
@@ -77,6 +79,28 @@ TEST_CASE("numbers out of range are exit 2, and nothing is begun") {
   for (const auto& [option, value] : std::vector<std::pair<std::string, std::string>>{{"--temperature", "nan"}, {"--temperature", "0"}, {"--temperature", "inf"}, {"--top-k", "-1"}, {"--top-p", "1.1"},
                                                                                      {"--top-p", "nan"}, {"--max-new", "0"}, {"--decode-batch", "0"}, {"--limit", "-1"}})
     check({predict + Arguments{option, value}, 2, {option.substr(2)}});
+  CHECK_FALSE(std::filesystem::exists(job.file("out")));
+}
+
+TEST_CASE("a --config is read as strictly as the command line") {
+  const SmallJob job;
+  for (const auto& [text, code, words] : std::vector<std::tuple<std::string, int, std::string>>{
+           {"{\"steps\": 3", 3, "not JSON"},
+           {"[3]", 3, "not a JSON object of options"},
+           {"{\"a\":" + std::string(1'000'000, '['), 3, "nested more than 16 deep"},
+           {"{\"steps\": 1e999}", 3, "a number too large"},
+           {"{\"steps\": 3, \"steps\": 4}", 3, "\"steps\" stands twice"},
+           {"{\"stpes\": 3}", 2, "no option \"stpes\" of terse-summarize train; did you mean \"steps\"?"},
+           {"{\"config\": \"other.json\"}", 2, "no option \"config\""},
+           {"{\"steps\": 0}", 2, "--steps: \"0\" isn't a whole number from 1 to 1000000000"},
+           {"{\"steps\": 1.5}", 2, "--steps: \"1.5\""},
+           {"{\"lr\": \"nan\"}", 2, "--lr: \"nan\" isn't a number from 0 to"},
+           {"{\"batch\": [2]}", 2, "\"batch\" must be a string, a number, true or false"},
+           {"{\"steps\": 1000000000, \"batch\": 65536}", 2, "are more than 4294967296 samples"}}) {
+    const auto file = write(job, "config.json", text);
+    check({{"train", "--config", file, "--data", job.data(), "--model", "demo", "--out", job.file("out")}, code, {words}});
+  }
+  check({{"train", "--config", job.file("none.json"), "--data", job.data()}, 3, {"none.json: cannot be read: No such file"}});
   CHECK_FALSE(std::filesystem::exists(job.file("out")));
 }
 

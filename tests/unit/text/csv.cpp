@@ -97,6 +97,13 @@ TEST_CASE("columns are named where one is missing or doubled") {
   CHECK(refusal([&] { csv.column("text"); }) == "train.csv:1: column \"text\" is there twice: id, text, text; rename one");
 }
 
+TEST_CASE("names of columns can't break the one line of a message") {
+  const auto csv = parse("\"a\nb\",\"" + std::string(5000, 'c') + "\",d,e\n");
+  const std::string message = refusal([&] { csv.column("id"); });
+  CHECK(message.find("\"a\\nb\"") != std::string::npos);
+  CHECK(message.size() < 400);
+}
+
 TEST_CASE("ids that come twice are refused where asked") {
   const auto csv = parse("id,x\na,1\nb,2\na,3\n");
   CHECK(refusal([&] { csv.require_unique("id"); }) == "train.csv:4: id \"a\" is already at line 2; each row needs its own");
@@ -112,4 +119,5 @@ TEST_CASE("what is written is read back") {
   REQUIRE(csv.rows.size() == rows.size());
   for (std::size_t i = 0; i < rows.size(); ++i) CHECK(csv.rows[i].fields == rows[i]);
   CHECK(text::csv_line({""}) == "\"\"\n");
+  CHECK(parse(text::csv_line({"\xEF\xBB\xBFid", "x"})).columns == Fields{"\xEF\xBB\xBFid", "x"});
 }
