@@ -1,46 +1,63 @@
-// A training step of GPT-2 124M on 8 dialogues (forward, backward, clip, AdamW), and its roof: the same matrix products alone.
-// The peer is benchmarks/peers/transformers_train_step.py on the same dialogues.
+// A training step of GPT-2 124M (forward, backward, clip, AdamW) on the first dialogues, and its matrix products alone.
+// Each is one step after one that touches the memory; more of them: --benchmark_repetitions.
 #include <benchmark/benchmark.h>
+
+#include <numeric>
 
 #include <terse/terse.hpp>
 
 #include "data.hpp"
+#include "roof.hpp"
 
 using namespace terse;
 
 namespace {
 
-constexpr std::size_t dialogues = 8;
-constexpr int threads = 2;
+text::Samples samples(const benchmark::State& state) {
+  return text::make_samples(bench_tokenizer(), bench_dialogues(static_cast<std::size_t>(state.range(0))), models::Gpt2::context);
+}
 
-text::Samples samples() { return text::make_samples(bench_tokenizer(), bench_dialogues(dialogues), models::Gpt2::context); }
+/// Forward and backward products of all layers for every token, and of the head for every target.
+template <class Model>
+double matmul_flops(Index tokens, Index targets) {
+  return 6.0 * (12.0 * models::Gpt2::layers * static_cast<double>(Model::C * Model::C * tokens) + static_cast<double>(Model::padded_V * Model::C * targets));
+}
+
+void count(benchmark::State& state, Index tokens, Index targets) {
+  state.counters["tokens/s"] = benchmark::Counter(static_cast<double>(tokens), benchmark::Counter::kIsIterationInvariantRate);
+  state.counters["tokens"] = static_cast<double>(tokens);
+  state.counters["targets"] = static_cast<double>(targets);
+}
 
 template <Precision P>
 void train_step(benchmark::State& state) {
   using Model = models::Gpt<models::Gpt2, P, Cpu>;
-  const auto data = samples();
+  const auto data = samples(state);
   std::vector<std::uint32_t> numbers(data.samples.size());
-  for (std::size_t i = 0; i < numbers.size(); ++i) numbers[i] = static_cast<std::uint32_t>(i);
-  Cpu cpu(threads);
+  std::iota(numbers.begin(), numbers.end(), 0u);
+  Cpu cpu;
   Model model(cpu);
   dist::Solo solo;
   text::BatchStorage storage(text::capacity_of(data.samples, numbers, numbers.size()));
   const PackedBatch batch = text::pack(data.samples, numbers, storage);
+  const auto targets = static_cast<Index>(batch.targets.size());
   cpu.reserve_workspace(train::conversion_bytes<Model>(batch.tokens()));
   cpu.reserve_thread_scratch(train::thread_bytes<Model>());
   dist::DistributedDataParallel ddp(model, solo, {batch.tokens(), batch.sequences()});
   optim::AdamW adamw(model);
   nn::initialize<Model>(adamw.master(), 42);
   adamw.give_parameters();
-  const ops::DropoutPlan dropout{static_cast<float>(state.range(0)) / 100, 42};
-  for (auto _ : state) {
+  const ops::DropoutPlan dropout{static_cast<float>(state.range(1)) / 100, 42};
+  const double flops = matmul_flops<Model>(batch.tokens(), targets), least = bench::least_seconds<typename P::Activation>(cpu, {.flops = flops});
+  const auto step = [&] {
     ddp.clear();
     benchmark::DoNotOptimize(ddp.backward(batch, dropout, 1.0f));
     adamw.step(ddp.gradient(), optim::clip_factor(ddp.gradient_norm(), 1.0), {.lr = 1e-5});
-  }
-  state.counters["tokens/s"] = benchmark::Counter(static_cast<double>(batch.tokens()), benchmark::Counter::kIsIterationInvariantRate);
-  state.counters["tokens"] = static_cast<double>(batch.tokens());
-  state.counters["targets"] = static_cast<double>(batch.targets.size());
+  };
+  step();
+  for (auto _ : state) step();
+  bench::report(state, {.flops = flops}, least);
+  count(state, batch.tokens(), targets);
 }
 
 /// The step's matrix products and nothing else, through the same library.
@@ -49,16 +66,15 @@ void matrix_products(benchmark::State& state) {
   using Model = models::Gpt<models::Gpt2, P, Cpu>;
   using Act = typename P::Activation;
   constexpr Index C = Model::C, padded = Model::padded_V;
-  const auto data = samples();
+  const auto data = samples(state);
   Index tokens = 0, targets = 0;
   for (const auto& sample : data.samples) tokens += static_cast<Index>(sample.tokens()), targets += static_cast<Index>(sample.targets());
-  Cpu cpu(threads);
+  Cpu cpu;
   cpu.reserve_workspace(train::conversion_bytes<Model>(tokens));
   Tensor<Rows<Act, 4 * C>, Cpu> wide(cpu, tokens);
   Tensor<Rows<Act, C>, Cpu> narrow(cpu, tokens);
   Tensor<Rows<float, C>, Cpu> out(cpu, tokens);
   Tensor<Matrix<Act, C, 4 * C>, Cpu> up(cpu);
-  Tensor<Matrix<Act, 4 * C, C>, Cpu> down(cpu);
   Tensor<Matrix<Act, padded, C>, Cpu> vocabulary(cpu);
   Tensor<Matrix<float, 4 * C, C>, Cpu> gradient(cpu);
   Tensor<Matrix<float, padded, C>, Cpu> vocabulary_gradient(cpu);
@@ -73,7 +89,7 @@ void matrix_products(benchmark::State& state) {
     ops::matmul_transposed(cpu, y, weight, Rows<Act, In>{In == C ? narrow.data() : wide.data(), tokens});
     ops::matmul_gradient(cpu, In == C ? Rows<Act, In>{narrow.data(), tokens} : x, y, Matrix<float, In, Out>{gradient.data()}, Write::accumulate);
   };
-  for (auto _ : state) {
+  const auto step = [&] {
     for (int l = 0; l < models::Gpt2::layers; ++l) {
       layer.template operator()<C, 3 * C>();
       layer.template operator()<C, C>();
@@ -88,15 +104,19 @@ void matrix_products(benchmark::State& state) {
       ops::matmul(cpu, slope, vocabulary.view(), out.view().slice(0, n));
       ops::matmul_gradient(cpu, rows, slope, Matrix<float, C, padded>{vocabulary_gradient.data()}, Write::accumulate);
     }
-  }
-  const double operations = 6.0 * (12.0 * models::Gpt2::layers * static_cast<double>(C * C * tokens) + static_cast<double>(padded * C * targets));
-  state.counters["FLOP/s"] = benchmark::Counter(operations, benchmark::Counter::kIsIterationInvariantRate);
-  state.counters["tokens/s"] = benchmark::Counter(static_cast<double>(tokens), benchmark::Counter::kIsIterationInvariantRate);
+  };
+  const double flops = matmul_flops<Model>(tokens, targets), least = bench::least_seconds<Act>(cpu, {.flops = flops});
+  step();
+  for (auto _ : state) step();
+  bench::report(state, {.flops = flops}, least);
+  count(state, tokens, targets);
 }
+
+void step(benchmark::internal::Benchmark* benchmark) { benchmark->Iterations(1)->Unit(benchmark::kMillisecond)->UseRealTime(); }
 
 }  // namespace
 
-BENCHMARK(train_step<Fp32>)->Arg(0)->Arg(10)->Unit(benchmark::kMillisecond)->UseRealTime();
-BENCHMARK(matrix_products<Fp32>)->Unit(benchmark::kMillisecond)->UseRealTime();
-BENCHMARK(train_step<Bf16Mixed>)->Arg(0)->Unit(benchmark::kMillisecond)->UseRealTime();
-BENCHMARK(matrix_products<Bf16Mixed>)->Unit(benchmark::kMillisecond)->UseRealTime();
+BENCHMARK(train_step<Fp32>)->Name("train_step/fp32")->ArgNames({"samples", "dropout_percent"})->Args({4, 0})->Args({16, 0})->Args({16, 10})->Apply(step);
+BENCHMARK(train_step<Bf16Mixed>)->Name("train_step/bf16")->ArgNames({"samples", "dropout_percent"})->Args({16, 0})->Apply(step);
+BENCHMARK(matrix_products<Fp32>)->Name("train_step_matmuls/fp32")->ArgName("samples")->Arg(4)->Arg(16)->Apply(step);
+BENCHMARK(matrix_products<Bf16Mixed>)->Name("train_step_matmuls/bf16")->ArgName("samples")->Arg(16)->Apply(step);
