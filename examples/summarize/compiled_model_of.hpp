@@ -31,13 +31,15 @@ class CompiledModelOf final : public CompiledModel {
       if (!job.tensors.empty()) train::read_tensors(job.tensors, trainer);
       else if (!job.weights.empty()) io::read_weights<Model>(job.weights, trainer.parameters());
       else nn::initialize<Model>(trainer.parameters(), job.options.schedule.seed);
-      job.on_start(plan(trainer.token_capacity(), cpu.threads(), job.options.reproducible ? job.options.schedule.accumulate : 0), trainer.token_capacity());
     }
     if (job.tensors.empty()) {
       trainer.share_parameters();
     } else {
       trainer.resume(job.state);
-      if (communicator.is_first()) job.on_resume(trainer.state(), keeper.weights());
+    }
+    if (communicator.is_first()) {  // every rank has its memory and its parameters
+      job.on_start(plan(trainer.token_capacity(), cpu.threads(), job.options.reproducible ? job.options.schedule.accumulate : 0), trainer.token_capacity());
+      if (!job.tensors.empty()) job.on_resume(trainer.state(), keeper.weights());
     }
     trainer.run(keeper);
     communicator.barrier();

@@ -48,6 +48,10 @@ int demo(Options options) {
   choose_settings(options);
   options.require_possible();
   options.overwrite = options.overwrite || holds_demo(options.out);
+  if (!options.overwrite)
+    for (const char* name : {"train.csv", "validation.csv", "test.csv"})
+      if (std::filesystem::exists(options.out / name))
+        fail(Failure::usage, (options.out / name).string(), ": is there already; replace it by --overwrite, or name another folder with --out");
   RunFolder folder(options);
   std::cerr << "writing " << training_rows << " synthetic dialogues to learn from and " << 2 * held_out_rows << " others to be judged by; nobody ever spoke them\n";
   const auto make = [&](const char* name, std::size_t rows, text::SyntheticPart part) {

@@ -1,6 +1,7 @@
 #include "run_folder.hpp"
 
 #include <charconv>
+#include <cmath>
 #include <iostream>
 
 #include <terse/core/json.hpp>
@@ -11,13 +12,21 @@ namespace {
 
 using nlohmann::ordered_json;
 
-const char* const files_of_a_run[] = {"state", "checkpoint", "best", "metrics.jsonl", "evaluation.json", "predictions.jsonl", "submission.csv", "report.html", "run.json"};
+// run.json first: where a removal is cut short, what is left doesn't pass for a finished run.
+const char* const files_of_a_run[] = {"run.json", "state", "checkpoint", "best", "metrics.jsonl", "evaluation.json", "predictions.jsonl", "submission.csv", "report.html"};
 
 train::EarlyStop early_stop_of(const nlohmann::json& json) {
   train::EarlyStop stop;
   if (json.is_object() && json.contains("best") && json["best"].is_number()) stop.best = json["best"].get<double>();
   if (json.is_object() && json.contains("evaluations_since") && json["evaluations_since"].is_number_unsigned() && json["evaluations_since"].get<std::uint64_t>() <= 1000000) stop.evaluations_since = json["evaluations_since"].get<int>();
   return stop;
+}
+
+/// The first thing in the folder under a name that a run would take; empty where there is none.
+std::string taken_name(const std::filesystem::path& out) {
+  for (const char* name : files_of_a_run)
+    if (std::filesystem::exists(out / name)) return name;
+  return "";
 }
 
 bool says_finished(const std::filesystem::path& out) {
@@ -68,7 +77,6 @@ RunFolder::RunFolder(const Options& options) : out_(options.out), states_(out_ /
   std::filesystem::create_directories(out_, error);
   if (error) fail(Failure::cannot_write, out_.string(), ": cannot be made: ", error.message(), "; name another folder with --out");
   lock_.emplace(out_);
-  io::remove_temporaries(out_), io::remove_temporaries(out_ / "state");
 
   if (!options.overwrite) {
     saved_ = find_state(out_);
@@ -85,12 +93,16 @@ RunFolder::RunFolder(const Options& options) : out_(options.out), states_(out_ /
       if (!is_finished_) fail(Failure::usage, out_.string(), ": holds a checkpoint, but no state to go on from; replace it by --overwrite, or name another folder with --out");
       return;
     }
+    // A run that was killed before it saved anything may start over; files that no run vouches for may be somebody's work.
+    if (const auto name = taken_name(out_); !name.empty() && name != "run.json")
+      fail(Failure::usage, out_.string(), ": holds ", name, " already; replace it by --overwrite, or name another folder with --out");
     if (options.resume) std::cerr << out_.string() << ": nothing was saved yet, so the run starts from step 0\n";
   }
 }
 
 void RunFolder::begin() const {
   std::error_code error;
+  io::remove_temporaries(out_), io::remove_temporaries(out_ / "state");
   if (!saved_)
     for (const char* name : files_of_a_run) std::filesystem::remove_all(out_ / name, error);
 }

@@ -40,7 +40,7 @@ std::optional<SavedState> find_state(const std::filesystem::path& out);
 /// The folder of a run that begins or goes on; nobody else works in it while this object lives.
 class RunFolder {
  public:
-  /// Makes the folder, takes its lock, removes what a killed run left half-written.
+  /// Makes the folder and takes its lock.
   /// Errors     Failure::usage: a run is in it, and neither --resume nor --overwrite was given; Failure::cannot_write: another process works in it
   explicit RunFolder(const Options& options);
 
@@ -50,7 +50,8 @@ class RunFolder {
   /// Nothing is left to train, and all is written.
   bool is_finished() const { return is_finished_; }
 
-  /// Just before the first step, when nothing can be wrong with files and options any more: a run that starts over removes the one before.
+  /// Just before the first step, when nothing can be wrong with files and options any more: removes what a killed run left half-written, and
+  /// where it starts over, the run before.
   void begin() const;
   /// Saves a state; `write_tensors(path)`. `folder` of `state` is not read.
   void save(const SavedState& state, const std::function<void(const std::filesystem::path&)>& write_tensors);

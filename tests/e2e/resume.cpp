@@ -87,6 +87,22 @@ TEST_CASE("an --out that holds a run needs --resume or --overwrite") {
   CHECK(job.metrics("out").size() == 3);
 }
 
+TEST_CASE("files that no run vouches for are not replaced unasked") {
+  const SmallJob job;
+  for (const char* name : {"submission.csv", "best", "state"}) {
+    CAPTURE(name);
+    const auto out = job.folder() / ("with-" + std::string(name));
+    std::filesystem::create_directories(out);
+    std::ofstream(out / name) << "mine";
+    check_error(terse_summarize(job.training(out.filename().string(), {"--steps", "1"})), 2, {name, "--overwrite"});
+    CHECK(content_of(out / name) == "mine");
+  }
+  std::filesystem::create_directories(job.folder() / "demo");
+  std::ofstream(job.folder() / "demo/train.csv") << "mine";
+  check_error(terse_summarize({"demo", "--out", job.file("demo"), "--steps", "1"}), 2, {"train.csv", "--overwrite"});
+  CHECK(content_of(job.folder() / "demo/train.csv") == "mine");
+}
+
 TEST_CASE("two runs can't work in one folder") {
   const SmallJob job;
   Running first(TERSE_SUMMARIZE, job.training("out", {"--steps", "100000", "--checkpoint-every", "1"}));

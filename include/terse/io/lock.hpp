@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
+#include <vector>
 
 #include <terse/core/error.hpp>
 #include <terse/io/file.hpp>
