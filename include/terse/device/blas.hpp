@@ -4,6 +4,7 @@
 #include <terse/core/dtype.hpp>
 #include <terse/core/error.hpp>
 #include <terse/core/shape.hpp>
+#include <terse/device/gemm.hpp>
 #include <terse/device/isa.hpp>
 #include <terse/device/openmp.hpp>
 
@@ -16,18 +17,6 @@
 #endif
 
 namespace terse::inline TERSE_ISA {
-
-/// Whether a matmul replaces its output or adds to it.
-enum class Write { overwrite, accumulate };
-
-/// Row-major C (m, n) = op(A) op(B) (+ C), op(A) (m, k), op(B) (k, n); `lda`, `ldb`, `ldc` are the row strides as stored.
-struct GemmShape {
-  bool transpose_a, transpose_b;
-  Index m, n, k, lda, ldb, ldc;
-  Write write;
-
-  bool operator==(const GemmShape&) const = default;
-};
 
 /// The library behind one name. `multiply` runs on `threads` threads and waits for them.
 ///

@@ -13,11 +13,9 @@
 #include <terse/device/blas.hpp>
 #include <terse/device/isa.hpp>
 #include <terse/device/openmp.hpp>
+#include <terse/device/pages.hpp>
 
 namespace terse::inline TERSE_ISA {
-
-/// Huge pages are faster to go through; of small ones the system provides only those that are touched, as in a cache that texts don't fill.
-enum class Pages { huge, small };
 
 /// A block of memory on the CPU, uninitialised, at a multiple of alignment_bytes; freed when it dies.
 ///

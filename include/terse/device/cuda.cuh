@@ -1,0 +1,103 @@
+#pragma once
+/// A GPU as a device: the first argument of every op, as device/cpu.hpp's Cpu.
+
+#include <cstddef>
+
+#include <cuda_runtime.h>
+
+#include <terse/core/error.hpp>
+#include <terse/device/check.cuh>
+#include <terse/device/cublaslt.cuh>
+#include <terse/device/cuda_memory.cuh>
+#include <terse/device/handles.cuh>
+#include <terse/device/isa.hpp>
+#include <terse/device/pages.hpp>
+
+namespace terse::inline TERSE_ISA {
+
+/// One rank's GPU: a stream that its ops run on in order, another for copies beside them, cuBLASLt's plans and workspace.
+///
+/// An op queues its work and returns; nothing waits but `synchronize`, `copy_to_host` and the freeing of memory. Belongs to the thread that made it,
+/// whose current device it sets. Not shared between ranks; not copyable.
+class Cuda {
+ public:
+  using Memory = CudaMemory;
+
+  /// The GPU numbered `ordinal` of those that CUDA shows.
+  /// Errors     Failure::device: there is no such GPU, or the driver doesn't run
+  explicit Cuda(int ordinal = 0) : ordinal_(selected(ordinal)), capability_(capability_of(ordinal)), matmul_(capability_) {}
+  Cuda(const Cuda&) = delete;
+  Cuda& operator=(const Cuda&) = delete;
+
+  int ordinal() const { return ordinal_; }
+  /// Compute capability, ten times the major number plus the minor one: 75 for a T4.
+  int capability() const { return capability_; }
+  /// True where tensor cores multiply bfloat16.
+  bool multiplies_bfloat16() const { return capability_ >= 80; }
+
+  /// What ops run on, in order.
+  cudaStream_t stream() const { return stream_.get(); }
+  /// For copies that run beside the ops; events order the two.
+  cudaStream_t copy_stream() const { return copy_stream_.get(); }
+  /// Matrix products.
+  device::MatmulPlans& matmul() { return matmul_; }
+
+  /// Uninitialised memory of the GPU.
+  /// Errors     Failure::device: there is none left
+  Memory allocate(std::size_t bytes, Pages = Pages::huge) { return Memory(bytes); }
+
+  /// Sets aside `bytes` for ops that need room (partial sums, sorting); called before the loop, with the plan's number.
+  void reserve_workspace(std::size_t bytes) {
+    if (bytes > workspace_.bytes()) workspace_ = Memory(bytes);
+  }
+  /// The first `bytes` of what was reserved; one op at a time uses it.
+  /// Errors     Failure::internal: less was reserved
+  std::byte* workspace(std::size_t bytes) const {
+    if (bytes > workspace_.bytes())
+      fail(Failure::internal, "cuda workspace of ", workspace_.bytes(), " bytes is too small: ", bytes, " needed; reserve_workspace first");
+    return workspace_.data();
+  }
+  /// CPU ops ask for scratch of each thread; kernels have their own.
+  void reserve_thread_scratch(std::size_t) {}
+
+  /// Waits for all that was queued.
+  /// Errors     Failure::device: a kernel or copy since the last call went wrong
+  void synchronize() const {
+    device::check(cudaStreamSynchronize(copy_stream()), "copies");
+    device::check(cudaStreamSynchronize(stream()), "kernels");
+  }
+  /// Sets bytes of the GPU's memory to zero, in order with the ops.
+  void clear(void* memory, std::size_t bytes) const { device::check(cudaMemsetAsync(memory, 0, bytes, stream()), "cudaMemsetAsync"); }
+  /// From the CPU's memory to the GPU's, in order with the ops; `from` may change after the call.
+  void copy_from_host(void* to, const void* from, std::size_t bytes) const {
+    device::check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, stream()), "copy to the GPU");
+  }
+  /// From the GPU's memory to the CPU's, after all ops queued so far; waits for it.
+  void copy_to_host(void* to, const void* from, std::size_t bytes) const {
+    device::check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, stream()), "copy from the GPU");
+    device::check(cudaStreamSynchronize(stream()), "kernels");
+  }
+
+ private:
+  static int selected(int ordinal) {
+    int count = 0;
+    if (const auto status = cudaGetDeviceCount(&count); status != cudaSuccess && status != cudaErrorNoDevice)
+      fail(Failure::device, "no GPU can be used: ", cudaGetErrorString(status));
+    if (ordinal < 0 || ordinal >= count) fail(Failure::device, "cuda:", ordinal, " is not there: ", count, count == 1 ? " GPU" : " GPUs", " found");
+    device::check(cudaSetDevice(ordinal), "cudaSetDevice");
+    return ordinal;
+  }
+  static int capability_of(int ordinal) {
+    int major = 0, minor = 0;
+    device::check(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, ordinal), "compute capability");
+    device::check(cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, ordinal), "compute capability");
+    return 10 * major + minor;
+  }
+
+  int ordinal_, capability_;
+  device::Stream stream_, copy_stream_;
+  device::MatmulPlans matmul_;
+  Memory workspace_;
+};
+
+}  // namespace terse::inline TERSE_ISA

@@ -1,0 +1,79 @@
+#pragma once
+/// What CUDA gives as handles and addresses, owned: freed with the object, movable, not copyable.
+
+#include <cstddef>
+#include <memory>
+#include <type_traits>
+#include <utility>
+
+#include <cuda_runtime.h>
+
+#include <terse/device/check.cuh>
+
+namespace terse::device {
+
+namespace detail {
+
+template <auto destroy>
+struct Destroy {
+  void operator()(auto handle) const { static_cast<void>(destroy(handle)); }
+};
+template <class Handle, auto destroy>
+using Owned = std::unique_ptr<std::remove_pointer_t<Handle>, Destroy<destroy>>;
+
+}  // namespace detail
+
+/// A stream that doesn't wait for the legacy default stream.
+class Stream {
+ public:
+  Stream() {
+    cudaStream_t stream = nullptr;
+    check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "cudaStreamCreateWithFlags");
+    stream_.reset(stream);
+  }
+  cudaStream_t get() const { return stream_.get(); }
+
+ private:
+  detail::Owned<cudaStream_t, cudaStreamDestroy> stream_;
+};
+
+/// A point in a stream's work that others can wait for; takes no times.
+class Event {
+ public:
+  Event() {
+    cudaEvent_t event = nullptr;
+    check(cudaEventCreateWithFlags(&event, cudaEventDisableTiming), "cudaEventCreateWithFlags");
+    event_.reset(event);
+  }
+  /// The point is behind all work queued on `stream` so far.
+  void record(cudaStream_t stream) const { check(cudaEventRecord(event_.get(), stream), "cudaEventRecord"); }
+  /// Work queued on `stream` from now on waits for the point; none recorded yet: for nothing.
+  void make_wait(cudaStream_t stream) const { check(cudaStreamWaitEvent(stream, event_.get(), 0), "cudaStreamWaitEvent"); }
+  /// The calling thread waits for the point.
+  void wait() const { check(cudaEventSynchronize(event_.get()), "cudaEventSynchronize"); }
+
+ private:
+  detail::Owned<cudaEvent_t, cudaEventDestroy> event_;
+};
+
+/// Host memory that devices copy from and to while the CPU goes on. Page-locked: it is never swapped out, so there is little of it.
+class PinnedMemory {
+ public:
+  PinnedMemory() = default;
+  explicit PinnedMemory(std::size_t bytes) : bytes_(bytes) {
+    void* memory = nullptr;
+    check(cudaHostAlloc(&memory, bytes == 0 ? 1 : bytes, cudaHostAllocPortable), "cudaHostAlloc");
+    memory_.reset(static_cast<std::byte*>(memory));
+  }
+  std::byte* data() const { return memory_.get(); }
+  std::size_t bytes() const { return bytes_; }
+
+ private:
+  struct Free {
+    void operator()(std::byte* memory) const { static_cast<void>(cudaFreeHost(memory)); }
+  };
+  std::unique_ptr<std::byte, Free> memory_;
+  std::size_t bytes_ = 0;
+};
+
+}  // namespace terse::device
