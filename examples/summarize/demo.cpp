@@ -27,15 +27,15 @@ void choose_settings(Options& options) {
 }
 
 bool holds_demo(const std::filesystem::path& out) {
-  if (!std::filesystem::exists(out / "run.json")) return false;
-  const auto run = nlohmann::json::parse(io::read_file(out / "run.json"), nullptr, false);
+  const auto run = run_description(out);
   return run.is_object() && run.value("demo", nlohmann::json()) == true;
 }
 
 void print_files(const Options& options) {
   const auto out = [&](const char* name) { return (options.out / name).string(); };
   std::cout << "\nEverything is in " << options.out.string() << ": checkpoint/ and best/ (transformers reads them), metrics.jsonl, evaluation.json,\n"
-            << "predictions.jsonl (dialogue, reference, summary), submission.csv, and report.html, which shows them in a browser. The dialogues are synthetic: " << out("train.csv") << ", " << out("validation.csv") << ", " << out("test.csv") << "\n\n"
+            << "predictions.jsonl (dialogue, reference, summary), submission.csv, and report.html, which shows them in a browser. The dialogues are synthetic: "
+            << out("train.csv") << ", " << out("validation.csv") << ", " << out("test.csv") << "\n\n"
             << "With a CSV of your own (columns id,dialogue,summary), this model, from scratch:\n\n"
             << "  " << std::filesystem::read_symlink("/proc/self/exe").string() << " run --model demo --data train.csv --out out-mine\n\n"
             << "For GPT-2 build all models: cmake -S . -B build && cmake --build build; then build/bin/terse-summarize run --help\n";
@@ -61,7 +61,7 @@ int demo(Options options) {
   make("validation.csv", held_out_rows, text::SyntheticPart::validation);
   make("test.csv", held_out_rows, text::SyntheticPart::test);
   options.data = options.out / "train.csv", options.validation = options.out / "validation.csv", options.test = options.out / "test.csv";
-  if (const int code = run(options, read_training(options), read_test(options), folder); code != 0) return code;
+  if (const int code = run(options, read_training(options, folder), read_test(options), folder); code != 0) return code;
   print_files(options);
   return 0;
 }

@@ -96,10 +96,12 @@ text::Bpe training_tokenizer(const Options& options, const ModelEntry& entry, co
   return tokenizer;
 }
 
-TrainingInputs read_training(const Options& options) {
-  require_device(options);
+TrainingInputs read_training(const Options& given, const RunFolder& folder) {
+  require_device(given);
+  Options options = given;
+  if (options.tokenizer.empty()) options.tokenizer = folder.tokenizer();
   const ModelEntry& entry = find_model(options, true);
-  initial_weights(options, entry);
+  if (!folder.saved()) initial_weights(options, entry);
   const auto dialogues = text::read_dialogues(options.data);
   TrainingInputs inputs{training_tokenizer(options, entry, dialogues), {}, {}, {}, {}};
   inputs.training = samples_of(options, inputs.tokenizer, dialogues, entry);

@@ -9,6 +9,7 @@
 
 #include "compiled_model.hpp"
 #include "options.hpp"
+#include "run_folder.hpp"
 
 namespace summarize {
 
@@ -26,8 +27,9 @@ struct TrainingInputs {
   std::string identity() const;
 };
 
+/// For the run in `folder`: one that goes on needs no --init, and keeps its tokenizer.
 /// Errors     Failure::bad_input, Failure::usage: whatever is wrong with files and options
-TrainingInputs read_training(const Options& options);
+TrainingInputs read_training(const Options& options, const RunFolder& folder);
 
 /// The rows of --test; none without it.
 text::Dialogues read_test(const Options& options);

@@ -42,6 +42,12 @@ void prepare_streams() {
     if (::fcntl(stream, F_GETFD) < 0 && ::open(stream == STDOUT_FILENO ? "/dev/full" : "/dev/null", O_RDWR) < 0) std::exit(static_cast<int>(Failure::cannot_write));
 }
 
+/// Ctrl-C, kill, or a terminal that closes; not the last where nohup has it ignored.
+void stop_in_order() {
+  std::signal(SIGINT, on_interrupt), std::signal(SIGTERM, on_interrupt);
+  if (std::signal(SIGHUP, on_interrupt) == SIG_IGN) std::signal(SIGHUP, SIG_IGN);
+}
+
 constexpr const char* short_help =
     "terse-summarize: fine-tune a GPT for dialogue summarization, on any CPU, without Python\n\n"
     "  terse-summarize demo                                        the whole job on synthetic dialogues, in minutes\n"
@@ -84,7 +90,7 @@ int main_of(int argc, char** argv) {
   if (command == "train" || command == "run") complete(*app.get_subcommands().front(), options);
   options.require_possible();
   const std::set<std::string> stops_in_order{"demo", "train", "run", "evaluate", "predict", "generate", "doctor"};  // these ask interrupted()
-  if (stops_in_order.contains(command)) std::signal(SIGINT, on_interrupt), std::signal(SIGTERM, on_interrupt);
+  if (stops_in_order.contains(command)) stop_in_order();
   const int code = dispatch(command, options);
   const std::set<std::string> leaves_results{"demo", "train", "run", "evaluate"};
   if (leaves_results.contains(command)) write_report(options);

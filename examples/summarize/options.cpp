@@ -1,6 +1,7 @@
 #include "options.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <charconv>
 #include <cstdlib>
 #include <limits>
@@ -27,6 +28,12 @@ train::TrainOptions Options::train_options() const {
   return result;
 }
 
+train::EarlyStop Options::early_stopping() const {
+  const auto colon = early_stop.find(':');
+  if (colon == std::string::npos) return {};
+  return {.metric = early_stop.substr(0, colon), .patience = std::stoi(early_stop.substr(colon + 1))};
+}
+
 int Options::threads_of_each(int rank_count) const {
   if (threads > 0) return threads;
   if (std::getenv("OMP_NUM_THREADS") != nullptr) return openmp::max_threads();
@@ -38,6 +45,9 @@ void Options::require_possible() const {
   const double samples = static_cast<double>(steps) * static_cast<double>(batch) * static_cast<double>(accumulate) * ranks;
   if (samples > 4294967296.0)  // samples are counted in 32 bits where dropout draws from that count
     fail(Failure::usage, "--steps ", steps, " x --batch ", batch, " x --accumulate ", accumulate, " x --ranks ", ranks, " are more than 4294967296 samples; ask for fewer");
+  if (reproducible && !std::has_single_bit(static_cast<unsigned long>(ranks * accumulate)))
+    fail(Failure::usage, "--reproducible needs ranks x accumulate to be a power of two: ", ranks, " x ", accumulate, " is ", ranks * accumulate,
+         "; choose another --accumulate or --ranks");
   if (std::int64_t{ranks} * threads > 4096) fail(Failure::usage, "--ranks ", ranks, " x --threads ", threads, " are more than 4096 threads; ask for fewer");
 }
 

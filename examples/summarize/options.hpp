@@ -6,6 +6,7 @@
 #include <string>
 
 #include <terse/decode/strategy.hpp>
+#include <terse/train/early_stop.hpp>
 #include <terse/train/trainer.hpp>
 
 namespace CLI {
@@ -51,6 +52,8 @@ struct Options {
   long sample = 0;
 
   train::TrainOptions train_options() const;
+  /// What --early-stop says; patience 0 where it is off.
+  train::EarlyStop early_stopping() const;
   /// Errors     Failure::usage: each number is in its range, but together they ask for more than there can be
   void require_possible() const;
   /// Threads of each rank: as given, else the machine's cores shared among the ranks.

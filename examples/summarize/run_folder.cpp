@@ -1,7 +1,6 @@
 #include "run_folder.hpp"
 
 #include <charconv>
-#include <cmath>
 #include <iostream>
 
 #include <terse/core/json.hpp>
@@ -13,13 +12,19 @@ namespace {
 using nlohmann::ordered_json;
 
 // run.json first: where a removal is cut short, what is left doesn't pass for a finished run.
-const char* const files_of_a_run[] = {"run.json", "state", "checkpoint", "best", "metrics.jsonl", "evaluation.json", "predictions.jsonl", "submission.csv", "report.html"};
+const char* const files_of_a_run[] = {"run.json",        "state",             "checkpoint",     "best",       "metrics.jsonl",
+                                      "evaluation.json", "predictions.jsonl", "submission.csv", "report.html"};
 
-train::EarlyStop early_stop_of(const nlohmann::json& json) {
-  train::EarlyStop stop;
-  if (json.is_object() && json.contains("best") && json["best"].is_number()) stop.best = json["best"].get<double>();
-  if (json.is_object() && json.contains("evaluations_since") && json["evaluations_since"].is_number_unsigned() && json["evaluations_since"].get<std::uint64_t>() <= 1000000) stop.evaluations_since = json["evaluations_since"].get<int>();
-  return stop;
+/// What a step's samples are counted from; empty if they are all there, else the name of one that isn't.
+std::string missing_size(const nlohmann::json& settings) {
+  for (const char* size : {"batch", "accumulate", "ranks"})
+    if (!settings.contains(size) || !settings[size].is_number_unsigned() || settings[size] < 1 || settings[size] > 65536) return size;
+  return "";
+}
+
+long steps_of(const nlohmann::json& run) {
+  const auto settings = run.value("settings", nlohmann::json::object());
+  return settings.is_object() && settings.contains("steps") && settings["steps"].is_number_integer() ? settings["steps"].get<long>() : 0;
 }
 
 /// The first thing in the folder under a name that a run would take; empty where there is none.
@@ -29,13 +34,32 @@ std::string taken_name(const std::filesystem::path& out) {
   return "";
 }
 
-bool says_finished(const std::filesystem::path& out) {
-  if (!std::filesystem::exists(out / "run.json")) return false;
-  const auto json = parse_json(io::read_file(out / "run.json"), {(out / "run.json").string(), "start over with --overwrite"});
-  return json.is_object() && json.contains("finished") && json["finished"] == true;
-}
+bool is_true(const nlohmann::json& object, const char* key) { return object.is_object() && object.contains(key) && object[key] == true; }
+
+bool says_finished(const std::filesystem::path& out) { return is_true(run_description(out), "finished"); }
 
 }  // namespace
+
+bool SavedState::stays_ended(const Options& options) const {
+  const auto rule = options.early_stopping();
+  return stopped_early && early_stop.metric == rule.metric && early_stop.patience == rule.patience;
+}
+
+nlohmann::json run_description(const std::filesystem::path& out) {
+  if (!std::filesystem::exists(out / "run.json")) return {};
+  try {
+    return parse_json(io::read_file(out / "run.json"), {(out / "run.json").string(), ""});
+  } catch (const Error&) {
+    return {};
+  }
+}
+
+std::optional<BegunRun> find_begun(const std::filesystem::path& out) {
+  if (auto state = find_state(out)) return BegunRun{state->folder, std::move(state->settings), true};
+  const auto run = run_description(out);
+  if (!run.is_object() || !run.contains("settings") || !missing_size(run["settings"]).empty()) return std::nullopt;
+  return BegunRun{out / "run.json", ordered_json(run["settings"]), is_true(run, "finished")};
+}
 
 SavedState parse_state(std::string_view text, const std::filesystem::path& folder) {
   const auto file = folder / "state.json";
@@ -44,16 +68,16 @@ SavedState parse_state(std::string_view text, const std::filesystem::path& folde
     if (!right) fail(Failure::bad_input, file.string(), ": \"", key, "\" is missing or wrong: the state is damaged; start over with --overwrite");
   };
   need("settings", json.is_object() && json.contains("settings") && json["settings"].is_object());
-  for (const char* size : {"batch", "accumulate", "ranks"}) {
-    const auto& settings = json["settings"];
-    need(size, settings.contains(size) && settings[size].is_number_unsigned() && settings[size] >= 1 && settings[size] <= 65536);
-  }
+  const auto missing = missing_size(json["settings"]);
+  need(missing.c_str(), missing.empty());
   need("precision", !json["settings"].contains("precision") || json["settings"]["precision"].is_string());
   need("samples", json.contains("samples") && json["samples"].is_string());
   need("run", json.contains("run"));
   need("stopped_early", json.contains("stopped_early") && json["stopped_early"].is_boolean());
-  return {folder, train::run_state_of(json["run"], file), ordered_json(json["settings"]), json["samples"].get<std::string>(), early_stop_of(json.value("early_stop", nlohmann::json())),
-          json["stopped_early"].get<bool>()};
+  train::EarlyStop early_stop;
+  need("early_stop", json.contains("early_stop") && train::read_json(json["early_stop"], early_stop));
+  return {folder, train::run_state_of(json["run"], file), ordered_json(json["settings"]), json["samples"].get<std::string>(), early_stop, json["stopped_early"].get<bool>(),
+          is_true(json, "demo")};
 }
 
 std::optional<SavedState> find_state(const std::filesystem::path& out) {
@@ -65,16 +89,20 @@ std::optional<SavedState> find_state(const std::filesystem::path& out) {
 long checkpoint_step(const std::filesystem::path& folder) {
   const auto file = folder / "model.safetensors";
   if (!std::filesystem::exists(file)) return -1;
-  const auto metadata = io::SafetensorsFile::open(file).metadata();
-  const auto found = metadata.find("step");
-  long step = -1;
-  if (found != metadata.end()) std::from_chars(found->second.data(), found->second.data() + found->second.size(), step);
-  return step;
+  try {
+    const auto metadata = io::SafetensorsFile::open(file).metadata();
+    const auto found = metadata.find("step");
+    long step = -1;
+    if (found != metadata.end()) std::from_chars(found->second.data(), found->second.data() + found->second.size(), step);
+    return step;
+  } catch (const Error&) {  // the state is what counts: the checkpoint is written again from it
+    return -1;
+  }
 }
 
 RunFolder::RunFolder(const Options& options) : out_(options.out), states_(out_ / "state", options.keep) {
   std::error_code error;
-  std::filesystem::create_directories(out_, error);
+  is_made_in_vain_ = std::filesystem::create_directories(out_, error);
   if (error) fail(Failure::cannot_write, out_.string(), ": cannot be made: ", error.message(), "; name another folder with --out");
   lock_.emplace(out_);
 
@@ -84,12 +112,12 @@ RunFolder::RunFolder(const Options& options) : out_(options.out), states_(out_ /
     if (!options.resume && (saved_ || has_checkpoint))
       fail(Failure::usage, out_.string(), ": holds a run already; go on with it by --resume, replace it by --overwrite, or name another folder with --out");
     if (saved_) {
-      const bool trained = saved_->stopped_early || saved_->run.step >= options.steps;
-      is_finished_ = trained && says_finished(out_) && checkpoint_step(out_ / "checkpoint") == saved_->run.step;
+      is_finished_ = saved_->is_trained(options) && says_finished(out_) && checkpoint_step(out_ / "checkpoint") == saved_->run.step;
       return;
     }
     if (has_checkpoint) {
-      is_finished_ = says_finished(out_);
+      const auto run = run_description(out_);
+      is_finished_ = is_true(run, "finished") && steps_of(run) >= options.steps;
       if (!is_finished_) fail(Failure::usage, out_.string(), ": holds a checkpoint, but no state to go on from; replace it by --overwrite, or name another folder with --out");
       return;
     }
@@ -100,17 +128,28 @@ RunFolder::RunFolder(const Options& options) : out_(options.out), states_(out_ /
   }
 }
 
-void RunFolder::begin() const {
+RunFolder::~RunFolder() {
   std::error_code error;
+  if (is_made_in_vain_) std::filesystem::remove(out_, error);  // if it is empty
+}
+
+std::filesystem::path RunFolder::tokenizer() const {
+  const auto folder = out_ / "checkpoint";
+  return saved_ && std::filesystem::exists(folder / "vocab.json") && std::filesystem::exists(folder / "merges.txt") ? folder : std::filesystem::path();
+}
+
+void RunFolder::begin() {
+  std::error_code error;
+  is_made_in_vain_ = false;
   io::remove_temporaries(out_), io::remove_temporaries(out_ / "state");
   if (!saved_)
     for (const char* name : files_of_a_run) std::filesystem::remove_all(out_ / name, error);
 }
 
 void RunFolder::save(const SavedState& state, const std::function<void(const std::filesystem::path&)>& write_tensors) {
-  ordered_json json{{"run", train::to_json(state.run)}, {"settings", state.settings}, {"samples", state.samples}, {"stopped_early", state.stopped_early}};
-  json["early_stop"]["evaluations_since"] = state.early_stop.evaluations_since;
-  if (std::isfinite(state.early_stop.best)) json["early_stop"]["best"] = state.early_stop.best;
+  ordered_json json{{"run", train::to_json(state.run)}, {"settings", state.settings}, {"samples", state.samples}, {"early_stop", train::to_json(state.early_stop)},
+                    {"stopped_early", state.stopped_early}};
+  if (state.is_demo) json["demo"] = true;
   states_.save(state.run.step, [&](const std::filesystem::path& folder) {
     write_tensors(folder / "tensors.safetensors");
     io::write_file(folder / "state.json", json.dump(2) + "\n");

@@ -25,8 +25,13 @@ struct SavedState {
   std::string samples;              ///< tells the run's samples from others
   train::EarlyStop early_stop;
   bool stopped_early = false;
+  bool is_demo = false;
 
   std::filesystem::path tensors() const { return folder / "tensors.safetensors"; }
+  /// Ended early, by the rule that holds now too.
+  bool stays_ended(const Options& options) const;
+  /// Nothing is left to train.
+  bool is_trained(const Options& options) const { return run.step >= options.steps || stays_ended(options); }
 };
 
 /// What state.json says; `folder` is its own.
@@ -37,22 +42,42 @@ SavedState parse_state(std::string_view text, const std::filesystem::path& folde
 /// Errors     Failure::bad_input: it is damaged
 std::optional<SavedState> find_state(const std::filesystem::path& out);
 
+/// What run.json says; null where there is none, or none that can be read.
+nlohmann::json run_description(const std::filesystem::path& out);
+
+/// How the run in an --out folder was begun.
+struct BegunRun {
+  std::filesystem::path source;     ///< of the settings
+  nlohmann::ordered_json settings;  ///< under the names of the command line
+  bool has_begun = false;           ///< it learnt something: most settings can't change any more
+};
+
+/// From the newest state, or where none was saved, from run.json; nothing where there is neither.
+/// Errors     Failure::bad_input: the state is damaged
+std::optional<BegunRun> find_begun(const std::filesystem::path& out);
+
 /// The folder of a run that begins or goes on; nobody else works in it while this object lives.
 class RunFolder {
  public:
   /// Makes the folder and takes its lock.
   /// Errors     Failure::usage: a run is in it, and neither --resume nor --overwrite was given; Failure::cannot_write: another process works in it
   explicit RunFolder(const Options& options);
+  /// A folder that was made in vain goes again.
+  ~RunFolder();
+  RunFolder(const RunFolder&) = delete;
+  RunFolder& operator=(const RunFolder&) = delete;
 
   const std::filesystem::path& path() const { return out_; }
   /// What to go on from; nothing for a new run.
   const std::optional<SavedState>& saved() const { return saved_; }
   /// Nothing is left to train, and all is written.
   bool is_finished() const { return is_finished_; }
+  /// The folder of the tokenizer that the run goes on with; empty where none was saved.
+  std::filesystem::path tokenizer() const;
 
   /// Just before the first step, when nothing can be wrong with files and options any more: removes what a killed run left half-written, and
   /// where it starts over, the run before.
-  void begin() const;
+  void begin();
   /// Saves a state; `write_tensors(path)`. `folder` of `state` is not read.
   void save(const SavedState& state, const std::function<void(const std::filesystem::path&)>& write_tensors);
   /// Writes run.json.
@@ -63,10 +88,10 @@ class RunFolder {
   std::optional<io::FolderLock> lock_;
   train::StateFolder states_;
   std::optional<SavedState> saved_;
-  bool is_finished_ = false;
+  bool is_finished_ = false, is_made_in_vain_ = false;
 };
 
-/// The step that the checkpoint in `folder` was written at; -1 where there is none.
+/// The step that the checkpoint in `folder` was written at; -1 where there is none, or none that can be read.
 long checkpoint_step(const std::filesystem::path& folder);
 
 }  // namespace summarize

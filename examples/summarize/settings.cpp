@@ -1,6 +1,5 @@
 #include "settings.hpp"
 
-#include <bit>
 #include <set>
 
 #include <CLI/CLI.hpp>
@@ -17,21 +16,27 @@ namespace {
 
 using nlohmann::ordered_json;
 
-double as_typed(float value) { return std::stod(concat(value)); }  // 0.7, not 0.699999988079071
+/// The command's option of that name; where it has none, run's, which has all of a job.
+CLI::Option* option_of(CLI::App& command, const std::string& name) {
+  if (name == "config" || name == "help") return nullptr;
+  if (CLI::Option* own = command.get_option_no_throw("--" + name)) return own;
+  return command.get_parent()->get_subcommand("run")->get_option_no_throw("--" + name);
+}
 
-/// Gives the command's options what `settings` say, where nothing was given yet.
-void apply(CLI::App& command, const ordered_json& settings, const std::string& source, bool skips_unknown) {
+/// Gives the options what `settings` say, where nothing was given yet.
+void apply(CLI::App& command, const ordered_json& settings, const std::string& source) {
   for (const auto& [name, value] : settings.items()) {
-    CLI::Option* const option = command.get_option_no_throw("--" + name);
-    if (option == nullptr || name == "config" || name == "help") {
-      if (skips_unknown) continue;
+    CLI::Option* const option = option_of(command, name);
+    if (option == nullptr) {
       std::vector<std::string> names;
       for (const auto* known : command.get_options()) names.push_back(known->get_name().substr(2));
       const std::string meant = nearest(name, names);
-      fail(Failure::usage, source, ": no option ", in_quotes(name), " of terse-summarize ", command.get_name(), meant.empty() ? "; its --help lists them" : "; did you mean \"" + meant + "\"?");
+      fail(Failure::usage, source, ": no option ", in_quotes(name), " of terse-summarize ", command.get_name(),
+           meant.empty() ? "; its --help lists them" : "; did you mean \"" + meant + "\"?");
     }
     if (option->count() > 0) continue;
     if (value.is_object() || value.is_array() || value.is_null()) fail(Failure::usage, source, ": \"", name, "\" must be a string, a number, true or false");
+    if (value == "") fail(Failure::usage, source, ": \"", name, "\" is empty; leave it out, or say what it is");
     try {
       option->add_result(value.is_string() ? value.get<std::string>() : value.dump());
       option->run_callback();
@@ -43,49 +48,55 @@ void apply(CLI::App& command, const ordered_json& settings, const std::string& s
 
 /// Settings that a run may go on with otherwise than it began; batch and threads only where sums needn't be reproducible.
 bool may_change(const std::string& name, bool reproducible) {
-  static const std::set<std::string> free{"data", "validation", "tokenizer", "init", "device", "ranks", "accumulate", "steps", "evaluate-every", "checkpoint-every", "keep", "early-stop", "log-every",
-                                          "greedy", "temperature", "top-k", "top-p", "max-new"};
+  static const std::set<std::string> free{"data", "validation", "test", "output", "limit", "tokenizer", "init", "device", "ranks", "accumulate", "steps", "strict",
+                                          "evaluate-every", "checkpoint-every", "keep", "early-stop", "log-every",
+                                          "greedy", "temperature", "top-k", "top-p", "max-new", "decode-batch"};
   return free.contains(name) || (!reproducible && (name == "batch" || name == "threads"));
 }
 
 /// batch x accumulate x ranks stays what it was: accumulate follows the others unless it was given.
 void share_step(bool accumulate_given, Options& options, const ordered_json& begun) {
-  const long samples = begun["batch"].get<long>() * begun["accumulate"].get<long>() * begun["ranks"].get<long>(), together = options.batch * options.ranks;
+  const long samples = begun["batch"].get<long>() * begun["accumulate"].get<long>() * begun["ranks"].get<long>();
+  const long together = options.batch * options.ranks;
   if (!accumulate_given) {
     if (samples % together != 0)
-      fail(Failure::usage, "--ranks ", options.ranks, ": a step of this run has ", samples, " samples, which ", options.ranks, " ranks x batch ", options.batch, " don't divide; choose another --ranks or --batch");
+      fail(Failure::usage, "--ranks ", options.ranks, ": a step of this run has ", samples, " samples, which ", options.ranks, " ranks x batch ", options.batch,
+           " don't divide; choose another --ranks or --batch");
     options.accumulate = samples / together;
   }
   if (together * options.accumulate != samples)
-    fail(Failure::usage, "batch ", options.batch, " x accumulate ", options.accumulate, " x ranks ", options.ranks, " is ", together * options.accumulate, " samples a step; this run began with ", samples,
-         "; leave --accumulate out, and it is chosen");
+    fail(Failure::usage, "batch ", options.batch, " x accumulate ", options.accumulate, " x ranks ", options.ranks, " is ", together * options.accumulate,
+         " samples a step; this run began with ", samples, "; leave --accumulate out, and it is chosen");
 }
 
-void continue_run(CLI::App& command, Options& options, const SavedState& saved) {
-  const bool accumulate_given = command.get_option("--accumulate")->count() > 0;
-  apply(command, saved.settings, saved.folder.string(), true);
-  if (options.precision == "auto") options.precision = saved.settings.value("precision", "auto");
+void continue_run(CLI::App& command, Options& options, const BegunRun& run, bool accumulate_given) {
+  apply(command, run.settings, run.source.string());
+  if (!run.has_begun) return;
+  if (options.precision == "auto") options.precision = run.settings.value("precision", "auto");
   const auto now = settings_of(options);
-  for (const auto& [name, value] : saved.settings.items())
+  for (const auto& [name, value] : run.settings.items())
     if (now.contains(name) && now[name] != value && !may_change(name, options.reproducible))
-      fail(Failure::usage, "--", name, " ", now[name].dump(), ": the run in ", options.out.string(), " began with ", value.dump(), "; leave it out, or start over with --overwrite");
-  share_step(accumulate_given, options, saved.settings);
+      fail(Failure::usage, "--", name, " ", now[name].dump(), ": the run in ", options.out.string(), " began with ", value.dump(),
+           "; leave it out, or start over with --overwrite");
+  share_step(accumulate_given, options, run.settings);
 }
 
 }  // namespace
+
+double as_typed(float value) { return std::stod(concat(value)); }
 
 ordered_json settings_of(const Options& o) {
   ordered_json settings;
   const auto path = [&](const char* name, const std::filesystem::path& value) {
     if (!value.empty()) settings[name] = std::filesystem::absolute(value).lexically_normal().string();
   };
-  path("data", o.data), path("validation", o.validation), path("tokenizer", o.tokenizer);
+  path("data", o.data), path("validation", o.validation), path("test", o.test), path("output", o.output), path("tokenizer", o.tokenizer);
   const ordered_json rest{{"validation-split", o.validation_split}, {"model", o.model}, {"precision", o.precision}, {"ranks", o.ranks}, {"threads", o.threads},
                           {"batch", o.batch}, {"accumulate", o.accumulate}, {"steps", o.steps}, {"lr", o.lr}, {"min-lr", o.min_lr}, {"warmup", o.warmup},
                           {"weight-decay", o.weight_decay}, {"beta1", o.beta1}, {"beta2", o.beta2}, {"clip", o.clip}, {"dropout", o.dropout},
                           {"normalisation", o.normalisation}, {"reproducible", o.reproducible}, {"seed", o.seed}, {"shuffle", o.shuffle},
                           {"evaluate-every", o.evaluate_every}, {"evaluate-samples", o.evaluate_samples}, {"checkpoint-every", o.checkpoint_every}, {"keep", o.keep},
-                          {"early-stop", o.early_stop}, {"log-every", o.log_every},
+                          {"early-stop", o.early_stop}, {"log-every", o.log_every}, {"strict", o.strict}, {"limit", o.limit}, {"decode-batch", o.decode_batch},
                           {"greedy", o.strategy.greedy}, {"temperature", as_typed(o.strategy.temperature)}, {"top-k", o.strategy.top_k}, {"top-p", as_typed(o.strategy.top_p)},
                           {"max-new", o.strategy.max_new}};
   settings.update(rest);
@@ -94,16 +105,15 @@ ordered_json settings_of(const Options& o) {
 }
 
 void complete(CLI::App& command, Options& options) {
+  const bool accumulate_given = command.get_option("--accumulate")->count() > 0;  // by the user, now: a --config is older than the run
   if (!options.config.empty()) {
     const auto settings = ordered_json(parse_json(io::read_file(options.config), {options.config.string(), "write it as {\"steps\": 500, …}"}));
     if (!settings.is_object()) fail(Failure::bad_input, options.config.string(), ": not a JSON object of options");
-    apply(command, settings, options.config.string(), false);
+    apply(command, settings, options.config.string());
   }
   if (options.resume && options.overwrite) fail(Failure::usage, "--resume goes on with a run, --overwrite starts over: give one of them");
   if (options.resume)
-    if (const auto saved = find_state(options.out)) continue_run(command, options, *saved);
-  if (options.reproducible && !std::has_single_bit(static_cast<unsigned long>(options.ranks * options.accumulate)))
-    fail(Failure::usage, "--reproducible needs ranks x accumulate to be a power of two: ", options.ranks, " x ", options.accumulate, " is ", options.ranks * options.accumulate, "; choose another --accumulate or --ranks");
+    if (const auto run = find_begun(options.out)) continue_run(command, options, *run, accumulate_given);
   if (options.data.empty()) fail(Failure::usage, "--data is required: a CSV with the columns id, dialogue, summary; try terse-summarize ", command.get_name(), " --help");
 }
 

@@ -9,9 +9,13 @@ namespace summarize {
 /// What train and run were told, defaults included.
 nlohmann::ordered_json settings_of(const Options& options);
 
-/// After the command line was read: what it leaves open comes from --config; then, with --resume, from the saved state, whose run goes on as it was begun.
+/// After the command line was read: what it leaves open comes from --config; then, with --resume, from the run in --out, which goes on as it was begun.
+/// Both may have options of `run` that `command` lacks: they are settings of the job, and are kept.
 /// Errors     Failure::usage: an unknown name or a value out of range in --config; a setting that the saved run began otherwise;
 ///            Failure::bad_input: a file can't be read
 void complete(CLI::App& command, Options& options);
+
+/// 0.7, not 0.699999988079071.
+double as_typed(float value);
 
 }  // namespace summarize

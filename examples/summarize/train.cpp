@@ -37,9 +37,9 @@ void print_header(const Options& options, const TrainingInputs& inputs, const Mo
 
 /// The strategy in transformers' words; of greedy decoding it wants no temperature.
 nlohmann::json generation_defaults(const decode::Strategy& strategy) {
-  const auto as_typed = [](float value) { return std::stod(concat(value)); };  // 0.7, not 0.699999988079071
   if (strategy.greedy) return {{"do_sample", false}, {"max_new_tokens", strategy.max_new}};
-  return {{"do_sample", true}, {"temperature", as_typed(strategy.temperature)}, {"top_k", strategy.top_k}, {"top_p", as_typed(strategy.top_p)}, {"max_new_tokens", strategy.max_new}};
+  return {{"do_sample", true}, {"temperature", as_typed(strategy.temperature)}, {"top_k", strategy.top_k}, {"top_p", as_typed(strategy.top_p)},
+          {"max_new_tokens", strategy.max_new}};
 }
 
 /// One training in a folder: what rank 0 shows, writes and saves.
@@ -49,20 +49,22 @@ class TrainingRun final : public train::TrainObserver {
       : options_(options), inputs_(inputs), entry_(entry), folder_(folder), progress_("step", options.steps, options.log_every, first_step()) {
     state_.settings = resolved_settings();
     state_.samples = inputs.identity();
-    if (const auto& saved = folder.saved()) state_.early_stop = saved->early_stop, state_.stopped_early = saved->stopped_early, last_step_ = saved->run.step;
-    if (options.early_stop != "off") {
-      const auto colon = options.early_stop.find(':');
-      metric_ = options.early_stop.substr(0, colon), state_.early_stop.patience = std::stoi(options.early_stop.substr(colon + 1));
+    state_.early_stop = options.early_stopping(), state_.is_demo = options.is_demo;
+    if (const auto& saved = folder.saved()) {
+      auto& rule = state_.early_stop;
+      if (saved->early_stop.metric == rule.metric) rule.best = saved->early_stop.best, rule.evaluations_since = saved->early_stop.evaluations_since;
+      state_.stopped_early = saved->stays_ended(options), state_.is_demo |= saved->is_demo;
+      last_step_ = saved->run.step;
     }
   }
 
   TrainJob job() {
-    TrainJob job{.data = inputs_.data(options_.evaluate_samples), .options = options_.train_options(), .threads = options_.threads_per_rank(), .weights = {}, .tensors = {}, .state = {},
-                 .validation_texts = {}, .on_start = {}, .on_resume = {}, .keep_best = {}, .keep_last = {}};
+    TrainJob job{.data = inputs_.data(options_.evaluate_samples), .options = options_.train_options(), .threads = options_.threads_per_rank(),
+                 .weights = {}, .tensors = {}, .state = {}, .validation_texts = {}, .on_start = {}, .on_resume = {}, .keep_best = {}, .keep_last = {}};
     if (const auto& saved = folder_.saved()) job.tensors = saved->tensors(), job.state = saved->run;
     else job.weights = initial_weights(options_, entry_);
     if (state_.stopped_early) job.options.schedule.steps = last_step_;  // it was killed after its last state, before the rest was written
-    if (metric_.starts_with("rouge")) job.validation_texts = validation_texts();
+    if (metric().starts_with("rouge")) job.validation_texts = validation_texts();
     job.on_start = [this](const train::MemoryPlan& plan, Index tokens) { begin(plan, tokens); };
     job.on_resume = [this](const train::RunState& state, const TrainJob::Write& weights) {
       if (checkpoint_step(folder_.path() / "checkpoint") != state.step) write_checkpoint("checkpoint", weights);
@@ -70,6 +72,7 @@ class TrainingRun final : public train::TrainObserver {
     job.keep_best = [this](const train::RunState&, const TrainJob::Write& weights) { write_checkpoint("best", weights); };
     job.keep_last = [this](const train::RunState& state, const TrainJob::Write& weights, const TrainJob::Write& tensors) {
       state_.run = state;
+      log_->sync();
       folder_.save(state_, tensors);
       write_checkpoint("checkpoint", weights);
     };
@@ -78,15 +81,16 @@ class TrainingRun final : public train::TrainObserver {
 
   bool on_step(const train::StepRecord& record) override {
     auto line = train::to_json(record);
-    std::string details = concat("loss ", train::fixed(record.loss, 4), "  ", train::fixed(record.milliseconds, 0), " ms  ", train::fixed(record.tokens_per_second(), 0), " tokens/s");
+    std::string details = concat("loss ", train::fixed(record.loss, 4), "  ", train::fixed(record.milliseconds, 0), " ms  ",
+                                 train::fixed(record.tokens_per_second(), 0), " tokens/s");
     if (record.validation_loss) {
       details += concat("  validation loss ", train::fixed(*record.validation_loss, 4));
-      if (rouge_) line["validation_" + metric_] = *rouge_, details += concat("  ", metric_, " ", train::fixed(*rouge_, 4));
-      if (!metric_.empty()) state_.stopped_early = state_.early_stop.is_enough(rouge_ ? *rouge_ : -*record.validation_loss);
+      if (rouge_) line["validation_" + metric()] = *rouge_, details += concat("  ", metric(), " ", train::fixed(*rouge_, 4));
+      if (!metric().empty()) state_.stopped_early = state_.early_stop.is_enough(rouge_ ? *rouge_ : -*record.validation_loss);
     }
     log_->write(line);
     progress_.update(record.step, details);
-    if (state_.stopped_early) progress_.say(concat("no better ", metric_, " in ", state_.early_stop.patience, " evaluations: the run ends early, after step ", record.step));
+    if (state_.stopped_early) progress_.say(concat("no better ", metric(), " in ", state_.early_stop.patience, " evaluations: the run ends early, after step ", record.step));
     last_step_ = record.step;
     return !state_.stopped_early && !interrupted();
   }
@@ -100,11 +104,15 @@ class TrainingRun final : public train::TrainObserver {
     std::cerr << "checkpoint: " << (options_.out / "checkpoint").string();
     if (std::filesystem::exists(options_.out / "best")) std::cerr << ", lowest validation loss: " << (options_.out / "best").string();
     std::cerr << "\n";
-    if (!finished) std::cerr << "interrupted after step " << last_step_ << "; the state is saved, and the same command with --resume goes on\n";
+    if (!finished)
+      std::cerr << "interrupted after step " << last_step_ << "; the state is saved, and "
+                << (state_.is_demo ? concat("terse-summarize run --resume --out ", options_.out.string()) : "the same command with --resume") << " goes on\n";
     return finished;
   }
 
  private:
+  /// What --early-stop judges by; empty: it is off.
+  const std::string& metric() const { return state_.early_stop.metric; }
   long first_step() const { return folder_.saved() ? folder_.saved()->run.step : 0; }
 
   /// What the command line left to the machine is said here, since a resumed run must do the same.
@@ -117,7 +125,7 @@ class TrainingRun final : public train::TrainObserver {
 
   void describe(bool finished) const {
     nlohmann::ordered_json run{{"model", entry_.model}, {"precision", entry_.precision}, {"sizes", entry_.sizes.words()}, {"settings", state_.settings}};
-    if (options_.is_demo) run["demo"] = true;
+    if (state_.is_demo) run["demo"] = true;
     if (!plan_.is_null()) run["memory_plan"] = plan_, run["token_capacity"] = token_capacity_;
     folder_.describe(std::move(run), finished);
   }
@@ -148,7 +156,7 @@ class TrainingRun final : public train::TrainObserver {
     double sum = 0;
     for (std::size_t i = 0; i < made.size(); ++i) {
       const auto scores = score(references_[i], text_of(inputs_.tokenizer, made[i].text_ids()));
-      sum += metric_ == "rouge1" ? scores.rouge1.f1 : metric_ == "rouge2" ? scores.rouge2.f1 : metric_ == "rougeL" ? scores.rougeL.f1 : scores.rougeLsum.f1;
+      sum += metric() == "rouge1" ? scores.rouge1.f1 : metric() == "rouge2" ? scores.rouge2.f1 : metric() == "rougeL" ? scores.rougeL.f1 : scores.rougeLsum.f1;
     }
     return sum / static_cast<double>(made.size());
   }
@@ -167,7 +175,6 @@ class TrainingRun final : public train::TrainObserver {
   const ModelEntry& entry_;
   RunFolder& folder_;
   SavedState state_;
-  std::string metric_;           // of --early-stop; empty: off
   std::vector<std::vector<TokenId>> prompts_;  // where it judges by texts
   std::vector<std::string> references_;
   std::optional<double> rouge_;  // of the newest validation
@@ -178,14 +185,19 @@ class TrainingRun final : public train::TrainObserver {
   train::Progress progress_;
 };
 
+bool says_finished(const RunFolder& folder) {
+  if (folder.is_finished()) std::cerr << folder.path().string() << ": this run is finished; nothing is left to train\n";
+  return folder.is_finished();
+}
+
 /// Trains; true if the run is finished, false if the user ended it.
 bool train(const Options& options, const TrainingInputs& inputs, RunFolder& folder) {
-  if (folder.is_finished()) {
-    std::cerr << options.out.string() << ": this run is finished; nothing is left to train\n";
-    return true;
-  }
+  if (says_finished(folder)) return true;
   if (folder.saved() && folder.saved()->samples != inputs.identity())
-    fail(Failure::usage, options.out.string(), ": the run learnt from other samples (", folder.saved()->samples, "; now ", inputs.identity(), "): give it its --data and --tokenizer, or start over with --overwrite");
+    fail(Failure::usage, options.out.string(), ": the run learnt from other samples (", folder.saved()->samples, "; now ", inputs.identity(),
+         "): give it its --data and --tokenizer, or start over with --overwrite");
+  if (options.early_stopping().patience > 0 && (options.evaluate_every == 0 || inputs.data(options.evaluate_samples).validation_numbers.empty()))
+    fail(Failure::usage, "--early-stop ", options.early_stop, ": nothing would be judged while training; raise --evaluate-every, --evaluate-samples or --validation-split");
   if (interrupted()) fail(Failure::interrupted, "interrupted before the first step; nothing was written");
   const ModelEntry& entry = find_model(options, true);
   const auto model = entry.make();
@@ -198,18 +210,17 @@ bool train(const Options& options, const TrainingInputs& inputs, RunFolder& fold
 }  // namespace
 
 int train(const Options& options) {
-  const auto inputs = read_training(options);
   RunFolder folder(options);
-  return train(options, inputs, folder) ? 0 : static_cast<int>(Failure::interrupted);
+  if (says_finished(folder)) return 0;
+  return train(options, read_training(options, folder), folder) ? 0 : static_cast<int>(Failure::interrupted);
 }
 
 int run(const Options& options) {
   decode::require_valid(options.strategy);  // before hours of training, not after
   longest_prompt(options, find_model(options, true));
-  const auto inputs = read_training(options);
-  const auto test = read_test(options);
   RunFolder folder(options);
-  return run(options, inputs, test, folder);
+  const auto inputs = read_training(options, folder);
+  return run(options, inputs, read_test(options), folder);
 }
 
 int run(const Options& options, const TrainingInputs& inputs, text::Dialogues test, RunFolder& folder) {
@@ -221,8 +232,10 @@ int run(const Options& options, const TrainingInputs& inputs, text::Dialogues te
   text::drop_empty(validation);  // the training has warned of them; a submission keeps them
   auto evaluation = options;
   evaluation.output.clear();  // --output names the submission
-  if (validation.rows.empty()) std::cerr << "terse-summarize: warning: no row is left to validate with, so nothing was evaluated; raise --validation-split or name a --validation file\n";
-  else evaluate(evaluation, checkpoint, validation);
+  if (validation.rows.empty())
+    std::cerr << "terse-summarize: warning: no row is left to validate with, so nothing was evaluated; raise --validation-split or name a --validation file\n";
+  else
+    evaluate(evaluation, checkpoint, validation);
   const auto submission = predict(options, checkpoint, test, validation.rows.empty());
   if (!options.json) std::cout << submission.string() << ": " << test.rows.size() << " summaries\n";
   return 0;

@@ -147,6 +147,63 @@ TEST_CASE("--early-stop ends a run that no longer gets better, and it stays ende
   CHECK(job.metrics("rouge").front()["validation_rougeL"].is_number());
 }
 
+TEST_CASE("--early-stop's count belongs to its metric and patience, and needs something to judge") {
+  const SmallJob job;
+  const Arguments still{"--lr", "0", "--min-lr", "0", "--evaluate-every", "1", "--evaluate-samples", "2"};
+  job.train("out", still + Arguments{"--steps", "5", "--early-stop", "loss:2"});
+  CHECK(job.metrics("out").size() == 3);
+  job.train("out", {"--steps", "5", "--early-stop", "loss:3", "--resume", "--lr", "0", "--min-lr", "0"});  // counts on from 2
+  CHECK(job.metrics("out").size() == 4);
+  job.train("out", {"--steps", "5", "--early-stop", "off", "--resume", "--lr", "0", "--min-lr", "0"});
+  CHECK(job.metrics("out").size() == 5);
+  for (const Arguments& nothing : {Arguments{"--evaluate-every", "0"}, Arguments{"--evaluate-samples", "0"}, Arguments{"--validation-split", "0"}})
+    check_error(terse_summarize(job.training("none", nothing + Arguments{"--early-stop", "loss:2"})), 2, {"--early-stop", "judged"});
+  CHECK(!std::filesystem::exists(job.folder() / "none"));
+}
+
+TEST_CASE("before the first state, --resume starts over as the run was begun") {
+  const SmallJob job;
+  job.train("out", {"--steps", "2", "--lr", "0.003"});
+  std::filesystem::remove_all(job.folder() / "out/state"), std::filesystem::remove_all(job.folder() / "out/checkpoint"), std::filesystem::remove_all(job.folder() / "out/best");
+  std::filesystem::remove(job.folder() / "out/metrics.jsonl");
+  const auto run = job.folder() / "out/run.json";
+  auto description = json::parse(content_of(run));
+  description["finished"] = false;
+  std::ofstream(run) << description;
+  const auto result = succeed({"train", "--resume", "--out", job.file("out"), "--batch", "1"});
+  CHECK(result.err.find("starts from step 0") != std::string::npos);
+  const auto settings = json::parse(content_of(run))["settings"];
+  CHECK(settings["lr"] == 0.003);
+  CHECK(settings["batch"] == 1);
+}
+
+TEST_CASE("train goes on with what run was told, and keeps what is only run's") {
+  const SmallJob job;
+  succeed(Arguments{"run"} + [&] {
+    auto arguments = job.training("out", {"--steps", "1", "--greedy", "--max-new", "3", "--limit", "2"});
+    arguments.erase(arguments.begin());
+    return arguments;
+  }());
+  succeed({"train", "--resume", "--out", job.file("out"), "--steps", "2"});
+  const auto settings = json::parse(content_of(job.folder() / "out/run.json"))["settings"];
+  CHECK(settings["greedy"] == true);
+  CHECK(settings["max-new"] == 3);
+  CHECK(settings["limit"] == 2);
+}
+
+TEST_CASE("what is derived from a state can't stand in its way") {
+  const SmallJob job;
+  job.train("out", {"--steps", "2"});
+  const auto out = job.folder() / "out";
+  const std::string weights = content_of(out / "checkpoint/model.safetensors");
+  std::ofstream(out / "checkpoint/model.safetensors", std::ios::binary) << "damaged";
+  std::ofstream(out / "run.json") << "{";
+  job.train("out", {"--steps", "2", "--resume"});
+  const bool equal = content_of(out / "checkpoint/model.safetensors") == weights;
+  CHECK(equal);
+  CHECK(json::parse(content_of(out / "run.json"))["finished"] == true);
+}
+
 TEST_CASE("a damaged state is exit 3, named by file") {
   const SmallJob job;
   job.train("out", {"--steps", "2"});

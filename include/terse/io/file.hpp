@@ -68,6 +68,21 @@ inline void sync_folder(const std::filesystem::path& folder) {
   if (descriptor.is_open()) ::fsync(descriptor.number());
 }
 
+/// Has the system write a file's content to the disk.
+inline void sync_file(const std::filesystem::path& path) {
+  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!file.is_open() || ::fsync(file.number()) != 0) cannot_write(path, errno);
+}
+
+/// Writes all of it.
+inline void write_all(const Descriptor& file, const std::filesystem::path& path, std::span<const std::byte> bytes) {
+  while (!bytes.empty()) {
+    const ssize_t written = ::write(file.number(), bytes.data(), bytes.size());
+    if (written >= 0) bytes = bytes.subspan(static_cast<std::size_t>(written));
+    else if (errno != EINTR) cannot_write(path, errno);
+  }
+}
+
 }  // namespace detail
 
 /// A whole file, read-only, mapped into memory: nothing is read before it is looked at.
@@ -141,13 +156,7 @@ class AtomicFile {
   }
 
   /// Appends; may be called any number of times before `commit`.
-  void write(std::span<const std::byte> bytes) {
-    while (!bytes.empty()) {
-      const ssize_t written = ::write(file_.number(), bytes.data(), bytes.size());
-      if (written >= 0) bytes = bytes.subspan(static_cast<std::size_t>(written));
-      else if (errno != EINTR) detail::cannot_write(path_, errno);
-    }
-  }
+  void write(std::span<const std::byte> bytes) { detail::write_all(file_, path_, bytes); }
   void write(std::string_view text) { write(std::as_bytes(std::span(text))); }
 
   /// From here on the file is there, whole, whatever happens to the machine.
@@ -186,7 +195,10 @@ class AtomicFolder {
   /// Where the files go until `commit`.
   const std::filesystem::path& path() const { return temporary_; }
 
+  /// From here on the folder is there, whole, whatever happens to the machine: its files are synced too, whoever wrote them.
   void commit() {
+    for (const auto& entry : std::filesystem::directory_iterator(temporary_))
+      if (entry.is_regular_file()) detail::sync_file(entry.path());
     detail::sync_folder(temporary_);
     if (::rename(temporary_.c_str(), path_.c_str()) == 0) temporary_.clear();
     else if (errno != ENOTEMPTY && errno != EEXIST) detail::cannot_write(path_, errno);

@@ -2,8 +2,11 @@
 #include <sys/file.h>
 
 #include <cerrno>
+#include <charconv>
+#include <csignal>
 #include <cstring>
 #include <filesystem>
+#include <string_view>
 #include <vector>
 
 #include <terse/core/error.hpp>
@@ -27,14 +30,30 @@ class FolderLock {
   detail::Descriptor folder_;
 };
 
-/// Removes what a killed process left half-written in `folder`: files and folders under the temporary names of AtomicFile and AtomicFolder.
-/// For whoever holds the folder's lock.
+namespace detail {
+
+/// True for .NAME.PID-N.tmp, as temporary_beside makes it, where no process PID is left.
+inline bool is_left_behind(std::string_view name) {
+  if (!name.starts_with('.') || !name.ends_with(".tmp")) return false;
+  name.remove_suffix(4);
+  const auto dot = name.rfind('.');
+  if (dot == 0 || dot == std::string_view::npos) return false;
+  const char *first = name.data() + dot + 1, *const last = name.data() + name.size();
+  int process = 0, attempt = 0;
+  const auto [dash, no_process] = std::from_chars(first, last, process);
+  if (no_process != std::errc() || process <= 0 || dash == last || *dash != '-') return false;
+  const auto [end, no_attempt] = std::from_chars(dash + 1, last, attempt);
+  return no_attempt == std::errc() && end == last && ::kill(process, 0) != 0 && errno == ESRCH;
+}
+
+}  // namespace detail
+
+/// Removes what killed processes left half-written in `folder`: files and folders under the temporary names of AtomicFile and AtomicFolder.
 inline void remove_temporaries(const std::filesystem::path& folder) {
   std::error_code error;
   std::vector<std::filesystem::path> left;
   for (const auto& entry : std::filesystem::directory_iterator(folder, error)) {
-    const auto name = entry.path().filename().string();
-    if (name.starts_with('.') && name.ends_with(".tmp")) left.push_back(entry.path());
+    if (detail::is_left_behind(entry.path().filename().string())) left.push_back(entry.path());
   }
   for (const auto& path : left) std::filesystem::remove_all(path, error);
 }

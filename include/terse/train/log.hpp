@@ -2,9 +2,8 @@
 /// metrics.jsonl: one JSON object a step.
 
 #include <cerrno>
-#include <cstring>
 #include <filesystem>
-#include <fstream>
+#include <span>
 #include <sstream>
 #include <string>
 
@@ -40,13 +39,17 @@ class MetricsLog {
   /// Errors     Failure::cannot_write
   MetricsLog(const std::filesystem::path& path, long step) : path_(path) {
     io::write_file(path, step > 0 ? lines_until(path, step) : "");
-    file_.open(path, std::ios::app);
-    check();
+    file_ = io::detail::Descriptor(::open(path.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC));
+    if (!file_.is_open()) io::detail::cannot_write(path, errno);
   }
 
   void write(const nlohmann::ordered_json& line) {
-    file_ << line.dump() << '\n' << std::flush;
-    check();
+    const std::string text = line.dump() + "\n";
+    io::detail::write_all(file_, path_, std::as_bytes(std::span(text)));
+  }
+  /// What was written survives a power cut: before a state is saved that stands behind it.
+  void sync() const {
+    if (::fsync(file_.number()) != 0) io::detail::cannot_write(path_, errno);
   }
 
  private:
@@ -62,12 +65,8 @@ class MetricsLog {
     return kept;
   }
 
-  void check() const {
-    if (!file_) fail(Failure::cannot_write, path_.string(), ": cannot be written: ", std::strerror(errno));
-  }
-
   std::filesystem::path path_;
-  std::ofstream file_;
+  io::detail::Descriptor file_;
 };
 
 }  // namespace terse::train

@@ -48,7 +48,7 @@ inline RunState run_state_of(const nlohmann::json& json, const std::filesystem::
   state.clean_steps = static_cast<int>(count("clean_steps", most_in_a_row)), state.skipped_in_a_row = static_cast<int>(count("skipped_in_a_row", most_in_a_row));
   if (!json.contains("scale") || !json["scale"].is_number()) damaged("scale");
   state.scale = json["scale"].get<float>();
-  if (!(state.scale >= 0) || std::isinf(state.scale)) damaged("scale");
+  if (!(state.scale > 0) || std::isinf(state.scale)) damaged("scale");
   if (!json.contains("best_validation_loss")) damaged("best_validation_loss");
   if (json["best_validation_loss"].is_number()) state.best_validation_loss = json["best_validation_loss"].get<double>();
   else if (!json["best_validation_loss"].is_null()) damaged("best_validation_loss");

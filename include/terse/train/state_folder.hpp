@@ -64,10 +64,11 @@ class StateFolder {
   /// States above `newest` were saved by a run that was killed before it could name them.
   void prune(long newest) const {
     std::vector<long> old;
-    for (const auto& entry : std::filesystem::directory_iterator(folder_))
+    std::error_code error;  // what can't be removed now is tried again after the next state
+    for (const auto& entry : std::filesystem::directory_iterator(folder_, error))
       if (const auto step = step_of(entry.path().filename().string()); step && *step != newest) old.push_back(*step);
     std::ranges::sort(old, [&](long a, long b) { return (a < newest) != (b < newest) ? a < newest : a > b; });
-    for (std::size_t i = static_cast<std::size_t>(std::max(1L, keep_) - 1); i < old.size(); ++i) std::filesystem::remove_all(folder_ / concat("step-", old[i]));
+    for (std::size_t i = static_cast<std::size_t>(std::max(1L, keep_) - 1); i < old.size(); ++i) std::filesystem::remove_all(folder_ / concat("step-", old[i]), error);
   }
 
   std::filesystem::path folder_;

@@ -1,4 +1,7 @@
 #include <terse/io/file.hpp>
+#include <terse/io/lock.hpp>
+
+#include <unistd.h>
 
 #include <algorithm>
 #include <fstream>
@@ -137,4 +140,19 @@ TEST_CASE("a folder doesn't replace a file") {
         }) == Failure::cannot_write);
   CHECK(io::read_file(folder.path() / "best") == "a file");
   CHECK(entries(folder.path()) == std::vector<std::string>{"best"});
+}
+
+TEST_CASE("only what a dead process left half-written is removed") {
+  const TemporaryFolder folder;
+  const int alive = static_cast<int>(::getpid());
+  int dead = 4194304;  // no Linux numbers processes so high
+  const auto name = [](const std::string& of, int process) { return "." + of + "." + std::to_string(process) + "-0.tmp"; };
+  const std::vector<std::string> stay{".mine.tmp", ".mine.x-0.tmp", ".mine.12.tmp", name("busy", alive), name("", dead).substr(1), "kept"};
+  for (const auto& file : stay) io::write_file(folder.path() / file, "");
+  auto sorted = stay;
+  std::ranges::sort(sorted);
+  io::write_file(folder.path() / name("model.safetensors", dead), "");
+  fs::create_directories(folder.path() / name("best", dead) / "inside");
+  io::remove_temporaries(folder.path());
+  CHECK(entries(folder.path()) == sorted);
 }
