@@ -60,7 +60,7 @@ int main(int argc, char** argv) {
     for (Index t = 0; t < points; ++t) right += (a->logits[t][1] > a->logits[t][0]) == (labels[static_cast<std::size_t>(t)] == 1);
 
     ops::fill(cpu, gradient.flat(), gradient.flat_size, 0.0f);  // backward adds to gradients
-    ops::cross_entropy_with_gradient<classes>(cpu, a->logits, labels, weights, 1.0f, a->losses, a->logits);
+    ops::cross_entropy_with_gradient<classes>(cpu, a->logits, labels, weights, a->losses, a->logits);
     down.backward(cpu, a->bent, a->logits, a->dbent, ddown);
     ops::gelu_backward<gelu>(cpu, a->up, a->bent, a->dbent);  // dbent becomes the gradient before GELU
     up.backward(cpu, a->x, a->dbent, a->dx, dup);

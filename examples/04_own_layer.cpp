@@ -70,7 +70,7 @@ int main() {
     ops::fill(cpu, gradient.flat(), gradient.flat_size, 0.0f);
     model.weights().norm.forward(cpu, x, y, {r});
     model.weights().head.forward(cpu, y.view(), logits.view());
-    ops::cross_entropy_with_gradient<8>(cpu, logits.view(), largest, weights, 1.0f, losses, logits.view());
+    ops::cross_entropy_with_gradient<8>(cpu, logits.view(), largest, weights, losses, logits.view());
     model.weights().head.backward(cpu, y.view(), logits.view(), dy.view(), gradient.weights().head);
     model.weights().norm.backward(cpu, x, {r}, dy, dx, gradient.weights().norm);
     adamw.step(gradient.flat(), 1.0, {.lr = 3e-2, .weight_decay = 0});

@@ -35,19 +35,17 @@ class Bigram : public nn::Module<Layers> {
   void forward(const PackedBatch& batch, const ops::DropoutPlan&, const Saved& saved, const Scratch&) const {
     ops::gather(device(), weights().tokens, batch.ids, saved.x);
   }
-  double loss(const PackedBatch& batch, const Saved& saved, const Scratch& scratch) const {
+  void loss(const PackedBatch& batch, const Saved& saved, const Scratch& scratch) const {
     const Scratch s = predict(batch, saved, scratch);
     ops::cross_entropy<V>(device(), s.logits, batch.targets, s.losses);
-    return ops::weighted_sum(batch.weights, s.losses);
   }
-  double backward(const PackedBatch& batch, const ops::DropoutPlan&, float loss_scale, const Saved& saved, const Scratch& scratch, Gradients& gradient) const {
+  void backward(const PackedBatch& batch, const ops::DropoutPlan&, const float* loss_scale, const Saved& saved, const Scratch& scratch, Gradients& gradient) const {
     const Scratch s = predict(batch, saved, scratch);
-    ops::cross_entropy_with_gradient<V>(device(), s.logits, batch.targets, batch.weights, loss_scale, s.losses, s.logits);
+    ops::cross_entropy_with_gradient<V>(device(), s.logits, batch.targets, batch.weights, s.losses, s.logits, loss_scale);
     weights().head.backward(device(), s.asked, s.logits, s.dasked, gradient.head);
     ops::clear(device(), s.dstream);  // rows without a target have no gradient
     ops::scatter(device(), s.dasked, batch.target_rows, s.dstream);
     ops::scatter_add(device(), s.dstream, batch.ids, gradient.tokens);
-    return ops::weighted_sum(batch.weights, s.losses);
   }
 
   Scratch predict(const PackedBatch& batch, const Saved& saved, Scratch scratch) const {

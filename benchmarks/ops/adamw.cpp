@@ -20,7 +20,10 @@ void step(benchmark::State& state) {
   if constexpr (!has_copy) parameter = master.data();
   const double bytes = 2 * bytes_of(master, m, v) + bytes_of(gradient) + (has_copy ? bytes_of(copy) : 0);
   long steps = 0;
-  time(state, cpu, {.bytes = bytes}, [&] { ops::adamw(cpu, ops::AdamW{}, ++steps, 1.0f, master.size(), master.data(), gradient.data(), m.data(), v.data(), parameter); });
+  time(state, cpu, {.bytes = bytes}, [&] {
+    const auto factors = ops::adamw_factors<float>(ops::AdamW{}, ++steps, 1);
+    ops::adamw(cpu, &factors, true, master.size(), master.data(), gradient.data(), m.data(), v.data(), parameter);
+  });
 }
 
 }  // namespace

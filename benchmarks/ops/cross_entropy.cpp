@@ -20,7 +20,7 @@ void with_gradient(benchmark::State& state) {
   const std::vector<float> weights(head_rows, 1.0f / head_rows);
   const Rows<const float, padded_vocabulary> given = logits.view();
   time(state, cpu, {.bytes = bytes_of(logits) + static_cast<double>(slopes.size()) * sizeof(D)},
-       [&] { ops::cross_entropy_with_gradient<vocabulary>(cpu, given, targets, weights, 1.0f, loss.view(), slopes); });
+       [&] { ops::cross_entropy_with_gradient<vocabulary>(cpu, given, targets, weights, loss.view(), slopes); });
 }
 
 }  // namespace

@@ -66,8 +66,7 @@ class CompiledModel {
  public:
   virtual ~CompiledModel() = default;
 
-  /// `tree_leaves`: micro-batches a rank and step where sums are reproducible, else 0.
-  virtual train::MemoryPlan plan(Index token_capacity, int threads, long tree_leaves = 0) const = 0;
+  virtual train::MemoryPlan plan(Index token_capacity, int threads, const train::TrainOptions& options) const = 0;
   virtual std::size_t generation_bytes(Index decode_batch) const = 0;
   /// Trains as one rank among `communicator`'s; the observer hears on rank 0.
   virtual void train(const TrainJob& job, dist::Communicator& communicator, train::TrainObserver& observer) const = 0;

@@ -14,8 +14,9 @@ class CompiledModelOf final : public CompiledModel {
   static constexpr bool converts_always = !std::is_same_v<typename Model::Parameter, terse::bfloat16>;  // OpenBLAS has a global name like it
 
  public:
-  train::MemoryPlan plan(Index token_capacity, int threads, long tree_leaves) const override {
-    return train::plan<Model>(token_capacity, threads, converts_always || !Blas::multiplies_bfloat16(), tree_leaves);
+  train::MemoryPlan plan(Index token_capacity, int threads, const train::TrainOptions& options) const override {
+    return train::plan<Model>(token_capacity, threads, converts_always || !Blas::multiplies_bfloat16(), options.reproducible ? options.schedule.accumulate : 0,
+                              options.schedule.micro_batches());
   }
 
   std::size_t generation_bytes(Index decode_batch) const override {
@@ -29,16 +30,12 @@ class CompiledModelOf final : public CompiledModel {
     Keeper keeper(job, trainer, model, observer);
     if (communicator.is_first()) {
       if (!job.tensors.empty()) train::read_tensors(job.tensors, trainer);
-      else if (!job.weights.empty()) io::read_weights<Model>(job.weights, trainer.parameters());
-      else nn::initialize<Model>(trainer.parameters(), job.options.schedule.seed);
+      else write_on_host(cpu, trainer.parameters(), Model::flat_size, [&](auto* parameters) { begin(job, parameters); });
     }
-    if (job.tensors.empty()) {
-      trainer.share_parameters();
-    } else {
-      trainer.resume(job.state);
-    }
+    if (job.tensors.empty()) trainer.share_parameters();
+    else trainer.resume(job.state);
     if (communicator.is_first()) {  // every rank has its memory and its parameters
-      job.on_start(plan(trainer.token_capacity(), cpu.threads(), job.options.reproducible ? job.options.schedule.accumulate : 0), trainer.token_capacity());
+      job.on_start(plan(trainer.token_capacity(), cpu.threads(), job.options), trainer.token_capacity());
       if (!job.tensors.empty()) job.on_resume(trainer.state(), keeper.weights());
     }
     trainer.run(keeper);
@@ -78,9 +75,15 @@ class CompiledModelOf final : public CompiledModel {
   }
 
  private:
+  /// The first parameters of a new run.
+  static void begin(const TrainJob& job, auto* parameters) {
+    if (!job.weights.empty()) io::read_weights<Model>(job.weights, parameters);
+    else nn::initialize<Model>(parameters, job.options.schedule.seed);
+  }
+
   static Model load(Cpu& cpu, const std::filesystem::path& weights) {
     Model model(cpu);
-    io::read_weights<Model>(weights, model.flat());
+    write_on_host(cpu, model.flat(), Model::flat_size, [&](auto* parameters) { io::read_weights<Model>(weights, parameters); });
     return model;
   }
 
@@ -90,7 +93,10 @@ class CompiledModelOf final : public CompiledModel {
     Keeper(const TrainJob& job, const train::Trainer<Model>& trainer, const Model& model, train::TrainObserver& inner) : job_(&job), trainer_(&trainer), model_(&model), inner_(&inner) {}
 
     TrainJob::Write weights() const {
-      return [this](const std::filesystem::path& path) { io::write_weights<Model>(path, trainer_->parameters(), {{"step", std::to_string(trainer_->state().step)}}); };
+      return [this](const std::filesystem::path& path) {
+        read_on_host(trainer_->device(), trainer_->parameters(), Model::flat_size,
+                     [&](const auto* parameters) { io::write_weights<Model>(path, parameters, {{"step", std::to_string(trainer_->state().step)}}); });
+      };
     }
 
     bool on_step(const train::StepRecord& record) override { return inner_->on_step(record); }

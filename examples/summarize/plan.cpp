@@ -31,8 +31,8 @@ int plan(const Options& options) {
   const auto model = entry.make();
   const auto schedule = options.train_options().schedule;
   const Index worst = options.batch * entry.sizes.context, usual = static_cast<Index>(static_cast<double>(options.batch) * tokens_per_sample);
-  const long tree_leaves = options.reproducible ? options.accumulate : 0;
-  const auto largest = model->plan(worst, options.threads_per_rank(), tree_leaves), typical = model->plan(std::min(usual, worst), options.threads_per_rank(), tree_leaves);
+  const auto plan_of = [&](Index tokens) { return model->plan(tokens, options.threads_per_rank(), options.train_options()); };
+  const auto largest = plan_of(worst), typical = plan_of(std::min(usual, worst));
   const double operations = operations_per_step(entry.sizes, static_cast<double>(schedule.samples_per_step()));
   if (options.json) {
     const ordered_json result{{"model", entry.model}, {"precision", entry.precision}, {"ranks", options.ranks}, {"batch", options.batch}, {"accumulate", options.accumulate},

@@ -36,24 +36,27 @@ class TrainingModel {
   double loss(const terse::PackedBatch& batch, const terse::ops::DropoutPlan& dropout = {}) {
     resize(batch);
     gpt_.forward(batch, dropout, saved_, scratch_);
-    return gpt_.loss(batch, saved_, scratch_);
+    gpt_.loss(batch, saved_, scratch_);
+    return terse::ops::weighted_sum(batch.weights, scratch_.losses);
   }
   /// The gradient replaces the one before.
-  double backward(const terse::PackedBatch& batch, const terse::ops::DropoutPlan& dropout = {}, Stream loss_scale = 1) {
+  double backward(const terse::PackedBatch& batch, const terse::ops::DropoutPlan& dropout = {}, float loss_scale = 1) {
     clear_gradient();
     return add_gradient(batch, dropout, loss_scale);
   }
   void clear_gradient() { std::fill_n(flat_gradient(), Gpt::flat_size, Stream{0}); }
-  double add_gradient(const terse::PackedBatch& batch, const terse::ops::DropoutPlan& dropout = {}, Stream loss_scale = 1) {
+  double add_gradient(const terse::PackedBatch& batch, const terse::ops::DropoutPlan& dropout = {}, float loss_scale = 1) {
     resize(batch);
     gpt_.forward(batch, dropout, saved_, scratch_);
-    return gpt_.backward(batch, dropout, loss_scale, saved_, scratch_, gradient_);
+    gpt_.backward(batch, dropout, &loss_scale, saved_, scratch_, gradient_);
+    return terse::ops::weighted_sum(batch.weights, scratch_.losses);
   }
 
  private:
   void resize(const terse::PackedBatch& batch) {
     const terse::Extent extent{batch.tokens(), batch.sequences()};
     terse::shrink(saved_, extent), terse::shrink(scratch_, extent);
+    scratch_.losses.rows = static_cast<terse::Index>(batch.target_rows.size());
   }
 
   terse::Cpu cpu_;

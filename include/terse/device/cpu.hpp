@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdlib>
+#include <cstring>
 #include <memory>
 #include <new>
 
@@ -47,6 +48,8 @@ class CpuMemory {
 class Cpu {
  public:
   using Memory = CpuMemory;
+  /// An op has done its work when it returns.
+  static constexpr bool runs_behind = false;
 
   /// `threads` 0: as many as OpenMP would use (OMP_NUM_THREADS, else one a core). Compiled without OpenMP: one, whatever is asked.
   explicit Cpu(int threads = 0) : threads_(openmp::team(threads)) {}
@@ -58,6 +61,12 @@ class Cpu {
   /// Uninitialised memory.
   /// Errors     Failure::device: there is none left
   Memory allocate(std::size_t bytes, Pages pages = Pages::huge) { return Memory(bytes, pages); }
+
+  /// Sets bytes to zero.
+  void clear(void* memory, std::size_t bytes) const { std::memset(memory, 0, bytes); }
+  /// Between the host's memory and the device's, which here are one: a copy.
+  void copy_from_host(void* to, const void* from, std::size_t bytes) const { std::memcpy(to, from, bytes); }
+  void copy_to_host(void* to, const void* from, std::size_t bytes) const { std::memcpy(to, from, bytes); }
 
   /// Sets aside `bytes` for matmuls whose inputs must be converted; called before the loop, with the plan's number.
   void reserve_workspace(std::size_t bytes) {

@@ -3,16 +3,18 @@
 #include <array>
 #include <bit>
 #include <cmath>
-#include <optional>
+#include <cstdint>
 #include <span>
-#include <string_view>
 #include <utility>
 
 #include <terse/core/arena.hpp>
 #include <terse/core/packed_batch.hpp>
-#include <terse/dist/communicator.hpp>
+#include <terse/device/staging.hpp>
+#include <terse/dist/collective.hpp>
 #include <terse/nn/model.hpp>
+#include <terse/ops/cross_entropy/cpu.hpp>
 #include <terse/ops/dropout/op.hpp>
+#include <terse/ops/overflow/cpu.hpp>
 #include <terse/ops/reduce/cpu.hpp>
 
 namespace terse::dist {
@@ -29,43 +31,52 @@ template <nn::TrainableModel Model>
 class DistributedDataParallel {
  public:
   using Stream = typename Model::Stream;
+  using Device = typename Model::Device;
 
   /// Bytes of the gradient, and of the partial sums that `tree_leaves` asks for.
   static constexpr std::size_t gradient_bytes(long tree_leaves = 0) {
     return static_cast<std::size_t>(1 + partial_sums(tree_leaves)) * static_cast<std::size_t>(Model::flat_size) * sizeof(Stream);
   }
   /// Activations kept from forward to backward, for micro-batches of up to `capacity`.
-  static constexpr std::size_t saved_bytes(Extent capacity) { return bytes_needed<typename Model::Saved>(capacity); }
-  /// Memory that each layer overwrites.
-  static constexpr std::size_t scratch_bytes(Extent capacity) { return bytes_needed<typename Model::Scratch>(capacity); }
+  static constexpr std::size_t saved_bytes(Extent capacity) { return bytes_needed<typename Model::Saved>(BatchStaging::extent(capacity)); }
+  /// Memory that each layer overwrites, the batch itself where the device has its own copy of it, and a few numbers.
+  static constexpr std::size_t scratch_bytes(Extent capacity) {
+    return bytes_needed<typename Model::Scratch>(BatchStaging::extent(capacity)) + BatchStaging::bytes(capacity) +
+           round_up(sizeof(ops::FlatRange) * Model::table.size(), alignment_bytes) + alignment_bytes;
+  }
 
   /// Every rank's parameters become rank 0's. `tree_leaves` 0: gradients are added as they come.
   /// Errors     Failure::usage: tree_leaves isn't a power of two
   DistributedDataParallel(Model& model, Communicator& communicator, Extent capacity, long tree_leaves = 0)
       : model_(&model),
         communicator_(&communicator),
-        memory_(model.device().allocate(gradient_bytes(checked(tree_leaves)) + saved_bytes(capacity) + scratch_bytes(capacity))),
+        collective_(model.device(), communicator),
+        staging_(model.device(), capacity),
+        memory_(model.device().allocate(gradient_bytes(checked(tree_leaves)) + saved_bytes(capacity) + scratch_bytes(capacity) - BatchStaging::bytes(capacity))),
         capacity_(capacity),
         tree_leaves_(tree_leaves) {
     Arena arena(memory_.data(), memory_.bytes());
     flat_gradient_ = arena.take<Stream>(Model::flat_size);
     for (int level = 0; level < partial_sums(tree_leaves); ++level) partial_sums_[static_cast<std::size_t>(level)] = arena.take<Stream>(Model::flat_size);
     nn::bind(gradients_, flat_gradient_);
-    carve(arena, saved_, capacity);
-    carve(arena, scratch_, capacity);
+    carve(arena, saved_, BatchStaging::extent(capacity));
+    carve(arena, scratch_, BatchStaging::extent(capacity));
+    ranges_ = arena.take<ops::FlatRange>(static_cast<Index>(Model::table.size()));
+    call_ = arena.take<Call>(1);
+    send_ranges();
     broadcast_parameters();
     clear();
   }
 
   Model& model() const { return *model_; }
   Communicator& communicator() const { return *communicator_; }
+  /// For what else the ranks share of the device's memory.
+  Collective<Device>& collective() { return collective_; }
   /// This rank's gradient; after `reduce` the sum over ranks. Flat, as the model's table describes it.
   Stream* gradient() const { return flat_gradient_; }
 
   /// Every rank's parameters become rank 0's, again.
-  void broadcast_parameters() {
-    communicator_->broadcast(std::as_writable_bytes(std::span(model_->flat(), static_cast<std::size_t>(Model::flat_size))), 0);
-  }
+  void broadcast_parameters() { collective_.broadcast(model_->flat(), Model::flat_size); }
 
   /// Gradients become zero: at the start of a step.
   void clear() {
@@ -73,52 +84,69 @@ class DistributedDataParallel {
     ops::fill(model_->device(), flat_gradient_, Model::flat_size, Stream{});
   }
 
-  /// Adds loss_scale times the gradient of the batch's loss; returns the loss. No communication.
-  double backward(const PackedBatch& batch, const ops::DropoutPlan& dropout, float loss_scale) {
-    use(batch);
+  /// Adds *loss_scale (nullptr: 1) times the gradient of the batch's loss; the loss goes to *loss. Both are in the device's memory: only queued. No communication.
+  void backward(const PackedBatch& batch, const ops::DropoutPlan& dropout, const float* loss_scale, double* loss) {
+    const PackedBatch& here = use(batch);
     if (tree_leaves_ > 0) open_leaf();
-    model_->forward(batch, dropout, saved_, scratch_);
-    return model_->backward(batch, dropout, static_cast<Stream>(loss_scale), saved_, scratch_, gradients_);
+    model_->forward(here, dropout, saved_, scratch_);
+    model_->backward(here, dropout, loss_scale, saved_, scratch_, gradients_);
+    ops::weighted_sum(model_->device(), here.weights, scratch_.losses, loss);
+  }
+  /// The same for a loop of one's own: waits for the device, and returns the loss.
+  double backward(const PackedBatch& batch, const ops::DropoutPlan& dropout = {}, float loss_scale = 1) {
+    model_->device().copy_from_host(&call_->loss_scale, &loss_scale, sizeof loss_scale);
+    backward(batch, dropout, &call_->loss_scale, &call_->result);
+    return result();
   }
 
-  /// The batch's loss, without dropout; row_losses() then holds each target row's.
+  /// The batch's loss, without dropout; row_losses() then gives each target row's. Waits for the device.
   double evaluate(const PackedBatch& batch) {
-    use(batch);
-    model_->forward(batch, ops::DropoutPlan{}, saved_, scratch_);
-    return model_->loss(batch, saved_, scratch_);
+    const PackedBatch& here = use(batch);
+    model_->forward(here, ops::DropoutPlan{}, saved_, scratch_);
+    model_->loss(here, saved_, scratch_);
+    ops::weighted_sum(model_->device(), here.weights, scratch_.losses, &call_->result);
+    return result();
   }
-  /// Of the last batch: the loss of each target row, in nats.
-  std::span<const Stream> row_losses() const { return {scratch_.losses.data, static_cast<std::size_t>(scratch_.losses.rows)}; }
+  /// Of the last batch: the loss of each target row, in nats. Waits for the device.
+  void row_losses(std::span<Stream> losses) const { model_->device().copy_to_host(losses.data(), scratch_.losses.data, losses.size_bytes()); }
 
-  /// After backward: the first document with a gradient that is not finite, if any. Gradients of the residual stream stay inside
-  /// their document, so this tells the sample that overflowed.
-  std::optional<Index> overflowed_document(const PackedBatch& batch) const {
-    if (ops::all_finite(model_->device(), scratch_.dstream.data, scratch_.dstream.size())) return std::nullopt;
-    for (Index b = 0; b < batch.sequences(); ++b) {
-      const Index first = batch.cu_seqlens[static_cast<std::size_t>(b)], end = batch.cu_seqlens[static_cast<std::size_t>(b + 1)];
-      const auto rows = scratch_.dstream.slice(first, end - first);
-      if (!ops::all_finite(model_->device(), rows.data, rows.size())) return b;
-    }
-    return std::nullopt;
-  }
-
-  /// The parameter nearest the loss whose gradient is not finite: where an overflow began.
-  std::optional<std::string_view> overflowed_parameter() const {
-    for (auto parameter = Model::table.rbegin(); parameter != Model::table.rend(); ++parameter)
-      if (!ops::all_finite(model_->device(), flat_gradient_ + parameter->offset, parameter->size())) return parameter->name.view();
-    return std::nullopt;
+  /// After backward: looks for a gradient that isn't finite, unless *overflow, in the device's memory, holds one. Only queued.
+  void find_overflow(std::int32_t micro_batch, ops::Overflow* overflow) const {
+    ops::find_overflow(model_->device(), used_.cu_seqlens, scratch_.dstream, flat_gradient_, ranges_, static_cast<Index>(Model::table.size()), micro_batch, overflow);
   }
 
   /// Gradients become their sum over ranks.
   void reduce() {
     close_leaf();
-    communicator_->all_reduce(std::span(flat_gradient_, static_cast<std::size_t>(Model::flat_size)));
+    collective_.all_reduce(flat_gradient_, Model::flat_size);
   }
 
-  /// The global norm of the gradient; not finite where any gradient is not.
-  double gradient_norm() const { return std::sqrt(ops::sum_of_squares(model_->device(), flat_gradient_, Model::flat_size)); }
+  /// The global norm of the gradient; not finite where any gradient is not. Waits for the device.
+  double gradient_norm() const {
+    ops::sum_of_squares(model_->device(), flat_gradient_, Model::flat_size, &call_->result);
+    return std::sqrt(result());
+  }
 
  private:
+  using BatchStaging = Staging<Device>;
+
+  /// For calls that answer at once.
+  struct Call {
+    double result;
+    float loss_scale;
+  };
+  double result() const {
+    double value = 0;
+    model_->device().copy_to_host(&value, &call_->result, sizeof value);
+    return value;
+  }
+
+  void send_ranges() {
+    std::array<ops::FlatRange, Model::table.size()> ranges;
+    for (std::size_t i = 0; i < ranges.size(); ++i) ranges[i] = {Model::table[i].offset, Model::table[i].size()};
+    model_->device().copy_from_host(ranges_, ranges.data(), sizeof ranges);
+  }
+
   static constexpr int partial_sums(long tree_leaves) { return tree_leaves > 0 ? static_cast<int>(std::bit_width(static_cast<unsigned long>(tree_leaves))) - 1 : 0; }
   static long checked(long tree_leaves) {
     if (tree_leaves < 0 || (tree_leaves > 0 && !std::has_single_bit(static_cast<unsigned long>(tree_leaves))))
@@ -142,20 +170,29 @@ class DistributedDataParallel {
     nn::bind(gradients_, flat_gradient_);
   }
 
-  void use(const PackedBatch& batch) {
+  /// The batch in the device's memory; views have as many rows.
+  const PackedBatch& use(const PackedBatch& batch) {
     if (batch.tokens() > capacity_.tokens)
       fail(Failure::internal, "a micro-batch of ", batch.tokens(), " tokens exceeds the planned ", capacity_.tokens);
-    shrink(saved_, {batch.tokens(), batch.sequences()});
-    shrink(scratch_, {batch.tokens(), batch.sequences()});
+    used_ = staging_.upload(batch);
+    const Extent extent{used_.tokens(), static_cast<Index>(used_.cu_seqlens.size()) - 1};
+    shrink(saved_, extent);
+    shrink(scratch_, extent);
     scratch_.losses.rows = static_cast<Index>(batch.target_rows.size());
+    return used_;
   }
 
   Model* model_;
   Communicator* communicator_;
-  typename Model::Device::Memory memory_;
+  Collective<Device> collective_;
+  BatchStaging staging_;
+  typename Device::Memory memory_;
   Extent capacity_;
   long tree_leaves_, leaves_ = 0;
   bool leaf_is_open_ = false;
+  PackedBatch used_{};                // the newest, in the device's memory
+  ops::FlatRange* ranges_ = nullptr;  // of the parameters
+  Call* call_ = nullptr;
   Stream* flat_gradient_ = nullptr;
   std::array<Stream*, 32> partial_sums_{};
   typename Model::Gradients gradients_;

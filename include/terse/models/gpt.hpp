@@ -129,19 +129,18 @@ class Gpt<ConfigType, P, DeviceType> : public GptModule<ConfigType, P, DeviceTyp
     weights().norm.forward(device(), saved.stream(Config::layers), saved.last, saved.norm);                                       // (T, C)
   }
 
-  /// Loss of each target row, into scratch.losses; returns sum over n of weights[n] * loss[n]. Needs forward's `saved`.
-  double loss(const PackedBatch& batch, const Saved& saved, const Scratch& scratch) const {
+  /// Loss of each target row, into scratch.losses. Needs forward's `saved`.
+  void loss(const PackedBatch& batch, const Saved& saved, const Scratch& scratch) const {
     for_head_rows(batch, scratch, [&](const Scratch& part, std::span<const std::int32_t> rows, Index first) {
       ops::gather(device(), saved.last, rows, part.head_inputs);                                                                // (n, C)
       ops::matmul_transposed(device(), part.head_inputs, weights().tokens, part.logits);                                         // (n, P)
       ops::cross_entropy<V>(device(), part.logits, batch.targets.subspan(static_cast<std::size_t>(first), rows.size()), part.losses);
     });
-    return ops::weighted_sum(batch.weights, scratch.losses);
   }
 
-  /// Loss as above, and `loss_scale` times its gradient is added to `gradients`: head and softmax on target rows only.
-  double backward(const PackedBatch& batch, const ops::DropoutPlan& dropout, Stream loss_scale, const Saved& saved, const Scratch& scratch,
-                  Gradients& gradients) const {
+  /// Loss as above, and *loss_scale times the gradient of sum over n of weights[n] * loss[n] is added to `gradients`: head and softmax on target rows only.
+  void backward(const PackedBatch& batch, const ops::DropoutPlan& dropout, const float* loss_scale, const Saved& saved, const Scratch& scratch,
+                Gradients& gradients) const {
     const auto dlast = scratch.block.branch;                                                                                    // (T, C)
     ops::clear(device(), dlast);
     for_head_rows(batch, scratch, [&](const Scratch& part, std::span<const std::int32_t> rows, Index first) {
@@ -149,7 +148,7 @@ class Gpt<ConfigType, P, DeviceType> : public GptModule<ConfigType, P, DeviceTyp
       ops::gather(device(), saved.last, rows, part.head_inputs);                                                                // (n, C)
       ops::matmul_transposed(device(), part.head_inputs, weights().tokens, part.logits);                                         // (n, P)
       ops::cross_entropy_with_gradient<V>(device(), part.logits, batch.targets.subspan(at, rows.size()),
-                                          batch.weights.subspan(at, rows.size()), loss_scale, part.losses, part.logit_slopes);  // (n, P)
+                                          batch.weights.subspan(at, rows.size()), part.losses, part.logit_slopes, loss_scale);  // (n, P)
       ops::matmul(device(), part.logit_slopes, weights().tokens, part.head_gradients);                                           // (n, C)
       ops::matmul_gradient(device(), part.logit_slopes, part.head_inputs, gradients.tokens, Write::accumulate);
       ops::scatter(device(), part.head_gradients, rows, dlast);                                                                 // (T, C)
@@ -160,7 +159,6 @@ class Gpt<ConfigType, P, DeviceType> : public GptModule<ConfigType, P, DeviceTyp
       block(l).backward(device(), batch, dropout, l, saved.stream(l), saved.blocks[static_cast<std::size_t>(l)], scratch.block, scratch.dstream,
                         gradients.blocks[static_cast<std::size_t>(l)]);
     ops::embed_backward(device(), batch, dropout.at(ops::DropoutSite::embedding), scratch.dstream, gradients.tokens, gradients.positions);
-    return ops::weighted_sum(batch.weights, scratch.losses);
   }
 
   /// Keys and values of `slots` texts, one cache a layer.

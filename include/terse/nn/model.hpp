@@ -52,17 +52,16 @@ template <class M>
 concept HasForward = requires(const M& model, const PackedBatch& batch, const ops::DropoutPlan& dropout, const typename M::Saved& saved,
                               const typename M::Scratch& scratch) { model.forward(batch, dropout, saved, scratch); };
 
-/// After forward: each target row's loss into scratch.losses; returns sum over n of weights[n] * loss[n].
+/// After forward: each target row's loss into scratch.losses.
 template <class M>
-concept HasLoss = requires(const M& model, const PackedBatch& batch, const typename M::Saved& saved, const typename M::Scratch& scratch) {
-  { model.loss(batch, saved, scratch) } -> std::same_as<double>;
-};
+concept HasLoss = requires(const M& model, const PackedBatch& batch, const typename M::Saved& saved, const typename M::Scratch& scratch) { model.loss(batch, saved, scratch); };
 
-/// After forward: the loss as above, and `loss_scale` times its gradient is added to `gradients`.
+/// After forward: the losses as above, and *loss_scale times the gradient of sum over n of weights[n] * loss[n] is added to `gradients`.
+/// `loss_scale` is in the device's memory, where it is decided; nullptr: 1.
 template <class M>
-concept HasBackward = requires(const M& model, const PackedBatch& batch, const ops::DropoutPlan& dropout, typename M::Stream loss_scale,
+concept HasBackward = requires(const M& model, const PackedBatch& batch, const ops::DropoutPlan& dropout, const float* loss_scale,
                                const typename M::Saved& saved, const typename M::Scratch& scratch, typename M::Gradients& gradients) {
-  { model.backward(batch, dropout, loss_scale, saved, scratch, gradients) } -> std::same_as<double>;
+  model.backward(batch, dropout, loss_scale, saved, scratch, gradients);
 };
 
 /// A model that train::Trainer, dist::DistributedDataParallel and train::sample_losses take.

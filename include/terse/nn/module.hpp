@@ -1,6 +1,4 @@
 #pragma once
-#include <algorithm>
-
 #include <terse/core/precision.hpp>
 #include <terse/device/cpu.hpp>
 #include <terse/nn/parameters.hpp>
@@ -35,7 +33,7 @@ class Module {
   static constexpr Index flat_size = nn::flat_size<Weights>();
 
   explicit Module(Device& device) : device_(&device), memory_(device.allocate(flat_size * sizeof(Parameter))) {
-    std::fill_n(flat(), flat_size, Parameter{});
+    device.clear(flat(), flat_size * sizeof(Parameter));
     nn::bind(weights_, flat());
   }
 

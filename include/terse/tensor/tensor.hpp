@@ -1,8 +1,6 @@
 #pragma once
 /// Owning tensors: memory of a device with a view on it.
 
-#include <algorithm>
-
 #include <terse/core/arena.hpp>
 #include <terse/tensor/view.hpp>
 
@@ -22,12 +20,12 @@ class Tensor {
   /// For views whose size is static.
   explicit Tensor(Device& device) requires requires { View::dimensions; }
       : memory_(device.allocate(static_cast<std::size_t>(View::size()) * sizeof(Value))), view_{values()} {
-    std::fill_n(view_.data, view_.size(), Value{});
+    device.clear(memory_.data(), static_cast<std::size_t>(view_.size()) * sizeof(Value));
   }
   /// For views that count their rows at run time.
   Tensor(Device& device, Index rows) requires requires(View v) { v.rows = rows; }
       : memory_(device.allocate(static_cast<std::size_t>(rows * View::columns) * sizeof(Value))), view_{values(), rows} {
-    std::fill_n(view_.data, view_.size(), Value{});
+    device.clear(memory_.data(), static_cast<std::size_t>(view_.size()) * sizeof(Value));
   }
 
   const View& view() const { return view_; }

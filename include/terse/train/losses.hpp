@@ -4,6 +4,7 @@
 #include <vector>
 
 #include <terse/core/arena.hpp>
+#include <terse/device/staging.hpp>
 #include <terse/nn/model.hpp>
 #include <terse/tensor/tensor.hpp>
 #include <terse/text/packing.hpp>
@@ -23,8 +24,11 @@ std::vector<SampleLoss> sample_losses(Model& model, std::span<const text::Sample
   std::vector<std::uint32_t> numbers(samples.size());
   for (std::size_t i = 0; i < numbers.size(); ++i) numbers[i] = static_cast<std::uint32_t>(i);
   const auto capacity = text::capacity_of(samples, numbers, batch);
-  const Extent extent{capacity.tokens, capacity.sequences};
-  reserve(model, capacity.tokens);
+  using BatchStaging = Staging<typename Model::Device>;
+  const Extent capacity_extent{capacity.tokens, capacity.sequences}, extent = BatchStaging::extent(capacity_extent);
+  reserve(model, extent.tokens);
+  BatchStaging staging(model.device(), capacity_extent);
+  std::vector<typename Model::Stream> row_losses(static_cast<std::size_t>(capacity.target_rows));
   TensorGroup<typename Model::Saved, typename Model::Device> saved(model.device(), extent);
   TensorGroup<typename Model::Scratch, typename Model::Device> scratch(model.device(), extent);
 
@@ -34,13 +38,16 @@ std::vector<SampleLoss> sample_losses(Model& model, std::span<const text::Sample
   for (std::size_t first = 0; first < samples.size(); first += batch) {
     const auto here = std::span(numbers).subspan(first, std::min(batch, samples.size() - first));
     const PackedBatch packed = text::pack(samples, here, storage);
-    saved.shrink({packed.tokens(), packed.sequences()}), scratch.shrink({packed.tokens(), packed.sequences()});
-    model.forward(packed, {}, *saved, *scratch);
-    model.loss(packed, *saved, *scratch);
-    Index row = 0;
+    const PackedBatch& there = staging.upload(packed);
+    const Extent rows{there.tokens(), static_cast<Index>(there.cu_seqlens.size()) - 1};
+    saved.shrink(rows), scratch.shrink(rows);
+    model.forward(there, {}, *saved, *scratch);
+    model.loss(there, *saved, *scratch);
+    model.device().copy_to_host(row_losses.data(), scratch->losses.data, packed.targets.size() * sizeof(typename Model::Stream));
+    std::size_t row = 0;
     for (const std::uint32_t number : here) {
       SampleLoss sample{0, static_cast<std::int64_t>(samples[number].targets())};
-      for (std::int64_t n = 0; n < sample.targets; ++n) sample.loss += static_cast<double>(scratch->losses[row++]);
+      for (std::int64_t n = 0; n < sample.targets; ++n) sample.loss += static_cast<double>(row_losses[row++]);
       sample.loss /= static_cast<double>(std::max<std::int64_t>(sample.targets, 1));
       losses.push_back(sample);
     }

@@ -9,6 +9,7 @@
 #include <terse/dist/ddp.hpp>
 #include <terse/nn/model.hpp>
 #include <terse/optim/adamw.hpp>
+#include <terse/train/step_report.hpp>
 
 namespace terse::train {
 
@@ -48,15 +49,16 @@ void reserve(const Model& model, Index tokens) {
 }
 
 /// The plan for micro-batches of up to `tokens` tokens. `converts`: the device has no 16-bit products. `tree_leaves`: as DistributedDataParallel's.
+/// `micro_batches`: of a step, over all ranks.
 template <nn::TrainableModel Model>
-constexpr MemoryPlan plan(Index tokens, int threads = 1, bool converts = true, long tree_leaves = 0) {
+constexpr MemoryPlan plan(Index tokens, int threads = 1, bool converts = true, long tree_leaves = 0, Index micro_batches = 16) {
   using Ddp = dist::DistributedDataParallel<Model>;
   const Extent capacity{tokens, tokens};
   return {.parameters = static_cast<std::size_t>(Model::flat_size) * sizeof(typename Model::Parameter),
           .gradients = Ddp::gradient_bytes(tree_leaves),
           .optimizer = optim::AdamW<Model>::bytes(),
           .activations = Ddp::saved_bytes(capacity),
-          .scratch = Ddp::scratch_bytes(capacity),
+          .scratch = Ddp::scratch_bytes(capacity) + StepReports<typename Model::Device, typename Model::Stream>::bytes(micro_batches),
           .conversion = converts ? conversion_bytes<Model>(tokens) : 0,
           .threads = thread_bytes<Model>() * static_cast<std::size_t>(threads)};
 }

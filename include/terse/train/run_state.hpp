@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include <terse/core/error.hpp>
+#include <terse/device/host_access.hpp>
 #include <terse/io/checkpoint.hpp>
 
 namespace terse::train {
@@ -60,11 +61,18 @@ inline RunState run_state_of(const nlohmann::json& json, const std::filesystem::
 template <class Trainer>
 void write_tensors(const std::filesystem::path& path, const Trainer& trainer) {
   using Model = typename Trainer::Model;
-  std::vector<io::TensorToWrite> tensors;
-  io::add_tensors<Model>(tensors, "parameters.", trainer.parameters());
-  io::add_tensors<Model>(tensors, "exp_avg.", trainer.first_moments());
-  io::add_tensors<Model>(tensors, "exp_avg_sq.", trainer.second_moments());
-  io::write_safetensors(path, std::move(tensors));
+  const auto on_host = [&](const auto* values, auto&& body) { return read_on_host(trainer.device(), values, Model::flat_size, body); };
+  on_host(trainer.parameters(), [&](const auto* parameters) {
+    on_host(trainer.first_moments(), [&](const auto* exp_avg) {
+      on_host(trainer.second_moments(), [&](const auto* exp_avg_sq) {
+        std::vector<io::TensorToWrite> tensors;
+        io::add_tensors<Model>(tensors, "parameters.", parameters);
+        io::add_tensors<Model>(tensors, "exp_avg.", exp_avg);
+        io::add_tensors<Model>(tensors, "exp_avg_sq.", exp_avg_sq);
+        io::write_safetensors(path, std::move(tensors));
+      });
+    });
+  });
 }
 
 /// Reads what write_tensors wrote.
@@ -73,9 +81,10 @@ template <class Trainer>
 void read_tensors(const std::filesystem::path& path, const Trainer& trainer) {
   using Model = typename Trainer::Model;
   const auto file = io::SafetensorsFile::open(path);
-  io::read_tensors<Model>(file, "parameters.", trainer.parameters());
-  io::read_tensors<Model>(file, "exp_avg.", trainer.first_moments());
-  io::read_tensors<Model>(file, "exp_avg_sq.", trainer.second_moments());
+  const auto read = [&](const char* prefix, auto* values) {
+    write_on_host(trainer.device(), values, Model::flat_size, [&](auto* on_host) { io::read_tensors<Model>(file, prefix, on_host); });
+  };
+  read("parameters.", trainer.parameters()), read("exp_avg.", trainer.first_moments()), read("exp_avg_sq.", trainer.second_moments());
 }
 
 }  // namespace terse::train

@@ -2,6 +2,7 @@
 /// The training loop: what one rank does from the first step to the last.
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <chrono>
 #include <cmath>
@@ -11,6 +12,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <type_traits>
 #include <vector>
 
@@ -24,6 +26,7 @@
 #include <terse/text/packing.hpp>
 #include <terse/train/plan.hpp>
 #include <terse/train/run_state.hpp>
+#include <terse/train/step_report.hpp>
 
 namespace terse::train {
 
@@ -67,7 +70,7 @@ struct StepRecord {
 };
 
 /// Where a gradient stopped being finite.
-struct Overflow {
+struct OverflowPlace {
   long step = 0, micro_batch = 0;
   int rank = 0;
   std::string tensor;       ///< the parameter nearest the loss
@@ -120,14 +123,15 @@ class Trainer<ModelType> {
         sampler_(data.training, data.training_numbers, checked(options.schedule, communicator)),
         capacity_(capacity()),
         storage_(capacity_),
-        scaler_(Model::PrecisionPolicy::scales_loss),
         ddp_(reserve(model, capacity_.tokens), communicator, {capacity_.tokens, capacity_.sequences}, tree_leaves(options)),
         adamw_(model),
-        leaf_losses_(static_cast<std::size_t>(options.schedule.micro_batches())),
+        reports_(model.device(), options.schedule.micro_batches()),
         validation_losses_(divide_up(data.validation_numbers.size(), static_cast<std::size_t>(options.schedule.batch))) {
-    state_.scale = scaler_.scale();
+    state_.scale = optim::LossScaler::start(Model::PrecisionPolicy::scales_loss).scale;
   }
 
+  /// Where parameters and moments are.
+  typename Model::Device& device() const { return ddp_.model().device(); }
   /// Tokens of the largest micro-batch: what the memory plan is made for.
   Index token_capacity() const { return capacity_.tokens; }
   /// Parameters in full precision, flat, whatever the model computes with.
@@ -148,22 +152,22 @@ class Trainer<ModelType> {
     communicator_->broadcast(std::as_writable_bytes(std::span(&state, 1)), 0);
     share_parameters(), share(first_moments()), share(second_moments());
     state_ = state;
-    scaler_.restore(state.scale, state.clean_steps);
-    adamw_.set_steps(state.optimizer_steps);
+    auto scaler = optim::LossScaler::start(Model::PrecisionPolicy::scales_loss);
+    if (scaler.enabled) scaler.scale = state.scale, scaler.clean_steps = state.clean_steps;
+    adamw_.restore({.scaler = scaler, .steps = state.optimizer_steps});
   }
 
-  /// Steps until the schedule ends or the observer has enough.
+  /// Steps until the schedule ends or the observer has enough. A device that runs behind has
+  /// begun the next step when the observer hears of one; that one is finished too.
   void run(TrainObserver& observer) {
-    long saved = state_.step;
-    bool keeps_going = true;
-    while (keeps_going && state_.step < options_.schedule.steps) {
-      const auto start = Clock::now();
-      StepRecord record = train_step(observer);
-      record.milliseconds = milliseconds_since(start);
-      if (!data_.validation_numbers.empty() && (is_last_step() || is_due(options_.evaluate_every))) record.validation_loss = validation_loss();
-      keeps_going = tell(record, observer);
+    long saved = begun_ = state_.step;
+    for (bool keeps_going = true; keeps_going && begun_ < options_.schedule.steps;) {
+      begin_step();
+      const long may_be_behind = Model::Device::runs_behind && !is_awaited() ? 1 : 0;
+      while (keeps_going && reports_.in_flight() > may_be_behind) keeps_going = finish_step(observer);
       if (keeps_going && is_due(options_.checkpoint_every)) saved = checkpoint(observer);
     }
+    while (reports_.in_flight() > 0) finish_step(observer);
     if (saved != state_.step) checkpoint(observer);
   }
 
@@ -199,6 +203,7 @@ class Trainer<ModelType> {
 
  private:
   using Clock = std::chrono::steady_clock;
+  using Reports = StepReports<typename Model::Device, Stream>;
   static double milliseconds_since(Clock::time_point start) { return std::chrono::duration<double, std::milli>(Clock::now() - start).count(); }
 
   static const text::StepSchedule& checked(const text::StepSchedule& schedule, const dist::Communicator& communicator) {
@@ -225,10 +230,13 @@ class Trainer<ModelType> {
     return largest;
   }
 
-  bool is_last_step() const { return state_.step == options_.schedule.steps; }
-  bool is_due(long every) const { return every > 0 && state_.step % every == 0; }
+  bool is_last_step() const { return begun_ == options_.schedule.steps; }
+  bool is_due(long every) const { return every > 0 && begun_ % every == 0; }
+  bool validates() const { return !data_.validation_numbers.empty() && (is_last_step() || is_due(options_.evaluate_every)); }
+  /// Something is done after the newest step that needs its outcome.
+  bool is_awaited() const { return is_last_step() || validates() || is_due(options_.checkpoint_every); }
 
-  void share(Stream* flat) { communicator_->broadcast(std::as_writable_bytes(std::span(flat, static_cast<std::size_t>(Model::flat_size))), 0); }
+  void share(Stream* flat) { ddp_.collective().broadcast(flat, Model::flat_size); }
 
   /// Whether rank 0's observer wants more, on every rank.
   bool tell(const StepRecord& record, TrainObserver& observer) {
@@ -254,63 +262,79 @@ class Trainer<ModelType> {
     return std::accumulate(values.begin(), values.end(), 0.0);
   }
 
-  StepRecord train_step(TrainObserver& observer) {
-    const long step = state_.step;
+  /// A step that is queued on the device, as far as the host knows it.
+  struct BegunStep {
+    StepRecord record;
+    Clock::time_point start;
+  };
+  BegunStep& begun(long step) { return begun_steps_[static_cast<std::size_t>(step % Reports::most_in_flight)]; }
+
+  /// Queues the next step.
+  void begin_step() {
+    const long step = begun_++;
     const auto size = sampler_.size_of(sampler_.first_cursor(step), options_.schedule.samples_per_step());
-    StepRecord record{.step = step + 1, .lr = options_.rates.at(step), .scale = static_cast<double>(scaler_.scale()), .samples = size.sequences,
-                      .tokens = size.tokens, .targets = size.target_rows, .parts = {}, .validation_loss = {}};
-    const auto overflow = run_micro_batches(record);
+    begun(step) = {{.step = step + 1, .lr = options_.rates.at(step), .samples = size.sequences, .tokens = size.tokens, .targets = size.target_rows,
+                    .parts = {}, .validation_loss = {}},
+                   Clock::now()};
+    StepRecord& record = begun(step).record;
+    run_micro_batches(step, record.parts);
     auto start = Clock::now();
     ddp_.reduce();
-    record.loss = sum_over_ranks(leaf_losses_);
+    ddp_.collective().all_reduce(reports_.losses(), options_.schedule.micro_batches());
     record.parts.reduce = milliseconds_since(start);
 
     start = Clock::now();
-    record.grad_norm = ddp_.gradient_norm() / static_cast<double>(scaler_.scale());
-    record.skipped = !std::isfinite(record.grad_norm);
-    if (record.skipped) report(overflow, step, observer);
-    else adamw_.step(ddp_.gradient(), optim::clip_factor(record.grad_norm, options_.clip) / static_cast<double>(scaler_.scale()),
-                     {.lr = record.lr, .beta1 = options_.beta1, .beta2 = options_.beta2, .weight_decay = options_.weight_decay});
-    scaler_.update(record.skipped);
+    adamw_.step(ddp_.gradient(), {.adamw = {.lr = record.lr, .beta1 = options_.beta1, .beta2 = options_.beta2, .weight_decay = options_.weight_decay}, .clip = options_.clip});
+    reports_.send(adamw_.device_state());
     record.parts.optimizer = milliseconds_since(start);
-    state_.step = step + 1, state_.optimizer_steps = adamw_.steps(), state_.scale = scaler_.scale(), state_.clean_steps = scaler_.clean_steps();
-    give_up_if_lost(record);
-    return record;
   }
 
-  /// Forward and backward of this rank's micro-batches; their losses go to their places in leaf_losses_.
-  std::optional<Overflow> run_micro_batches(StepRecord& record) {
-    const long step = state_.step;
+  /// Queues forward and backward of this rank's micro-batches.
+  void run_micro_batches(long step, StepTimes& parts) {
     const ops::DropoutPlan dropout{options_.dropout, options_.schedule.seed};
-    std::optional<Overflow> overflow;
-    std::ranges::fill(leaf_losses_, 0.0);
+    const long accumulate = options_.schedule.accumulate;
+    reports_.clear();
     ddp_.clear();
-    for (long micro = 0; micro < options_.schedule.accumulate; ++micro) {
+    for (long micro = 0; micro < accumulate; ++micro) {
       auto start = Clock::now();
       const PackedBatch batch = sampler_.fill(step, micro, communicator_->rank(), storage_);
-      record.parts.data += milliseconds_since(start);
+      parts.data += milliseconds_since(start);
       start = Clock::now();
-      leaf_losses_[static_cast<std::size_t>(communicator_->rank() * options_.schedule.accumulate + micro)] = ddp_.backward(batch, dropout, scaler_.scale());
-      if (!overflow) overflow = find_overflow(batch, step, micro);
-      record.parts.forward_backward += milliseconds_since(start);
+      ddp_.backward(batch, dropout, adamw_.loss_scale(), reports_.losses() + communicator_->rank() * accumulate + micro);
+      ddp_.find_overflow(static_cast<std::int32_t>(micro), reports_.overflow());
+      parts.forward_backward += milliseconds_since(start);
     }
-    return overflow;
   }
 
-  std::optional<Overflow> find_overflow(const PackedBatch& batch, long step, long micro) {
-    const auto document = ddp_.overflowed_document(batch);
-    if (!document) return std::nullopt;
-    const auto parameter = ddp_.overflowed_parameter();
-    return Overflow{step + 1, micro, communicator_->rank(), std::string(parameter.value_or("the loss")), batch.samples[static_cast<std::size_t>(*document)]};
+  /// Takes the outcome of the oldest step that was begun, and tells it; false if the run ends with it.
+  bool finish_step(TrainObserver& observer) {
+    const auto outcome = reports_.receive();
+    auto& [record, start] = begun(state_.step);
+    record.loss = outcome.loss, record.grad_norm = outcome.update.norm, record.skipped = outcome.update.skipped();
+    record.scale = static_cast<double>(state_.scale);
+    if (record.skipped) report(outcome.overflow, observer);
+    ++state_.step;
+    state_.optimizer_steps = outcome.update.steps, state_.scale = outcome.update.scaler.scale, state_.clean_steps = outcome.update.scaler.clean_steps;
+    give_up_if_lost(record);
+    record.milliseconds = milliseconds_since(std::max(start, last_finished_));
+    if (state_.step == begun_ && validates()) record.validation_loss = validation_loss();
+    last_finished_ = Clock::now();
+    return tell(record, observer);
   }
 
   /// Rank 0 hears of the lowest rank that overflowed.
-  void report(const std::optional<Overflow>& mine, long step, TrainObserver& observer) {
-    const auto all = communicator_->all_gather(mine ? mine->words() : "");
+  void report(const ops::Overflow& mine, TrainObserver& observer) {
+    const auto all = communicator_->all_gather(mine.found() ? words(mine) : "");
     if (!communicator_->is_first()) return;
     const auto lowest = std::find_if(all.begin(), all.end(), [](const std::string& words) { return !words.empty(); });
-    observer.on_overflow((lowest != all.end() ? *lowest : concat("overflow at step ", step + 1, ": the sum of all ranks' gradients is not finite")) +
+    observer.on_overflow((lowest != all.end() ? *lowest : concat("overflow at step ", state_.step + 1, ": the sum of all ranks' gradients is not finite")) +
                          (Model::PrecisionPolicy::scales_loss ? "; step skipped, loss scale halved" : "; step skipped"));
+  }
+  std::string words(const ops::Overflow& mine) {
+    const auto micro = communicator_->rank() * options_.schedule.accumulate + mine.micro_batch;
+    const auto& sample = sampler_.at(sampler_.first_cursor(state_.step, micro) + static_cast<std::uint64_t>(mine.document));
+    const std::string_view parameter = mine.parameter < 0 ? "the loss" : Model::table[static_cast<std::size_t>(mine.parameter)].name.view();
+    return OverflowPlace{state_.step + 1, mine.micro_batch, communicator_->rank(), std::string(parameter), sample.row}.words();
   }
 
   void give_up_if_lost(const StepRecord& record) {
@@ -327,10 +351,12 @@ class Trainer<ModelType> {
   text::Sampler sampler_;
   text::BatchCapacity capacity_;
   text::BatchStorage storage_;
-  optim::LossScaler scaler_;
   dist::DistributedDataParallel<Model> ddp_;
   optim::AdamW<Model> adamw_;
-  std::vector<double> leaf_losses_;        // of each micro-batch of the step, over all ranks
+  Reports reports_;
+  std::array<BegunStep, Reports::most_in_flight> begun_steps_;
+  long begun_ = 0;                         // steps queued
+  Clock::time_point last_finished_{};
   std::vector<double> validation_losses_;  // of each micro-batch of the validation
   RunState state_;
 };

@@ -106,7 +106,8 @@ Report REPORT() {
   const double squares = ops::sum_of_squares(cpu, x.data(), x.size());
   add("sum_of_squares", &squares, 1);
   const Tensor<Rows<float, C>, Cpu> v(cpu, rows);
-  ops::adamw(cpu, ops::AdamW{}, 3, 0.5f, x.size(), x.data(), target.data(), y.data(), v.data(), x.data());
+  const auto factors = ops::adamw_factors<float>(ops::AdamW{}, 3, 0.5);
+  ops::adamw(cpu, &factors, true, x.size(), x.data(), target.data(), y.data(), v.data(), x.data());
   add("adamw", x.data(), x.size());
 
   const double reduced = reduced_by_two_ranks(), rate = optim::CosineSchedule{}.at(217);

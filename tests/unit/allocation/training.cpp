@@ -23,7 +23,8 @@ TEST_CASE("forward, backward and AdamW allocate nothing") {
   std::fill_n(moments, 2 * n, 0.0);
   const auto step = [&](const PackedBatch& micro_batch, long number) {
     model.backward(micro_batch, dropout);
-    ops::adamw(model.cpu(), ops::AdamW{}, number, 1.0, n, model.gpt().flat(), model.flat_gradient(), moments, moments + n, model.gpt().flat());
+    const auto factors = ops::adamw_factors<double>(ops::AdamW{}, number, 1);
+    ops::adamw(model.cpu(), &factors, true, n, model.gpt().flat(), model.flat_gradient(), moments, moments + n, model.gpt().flat());
     return model.loss(micro_batch);
   };
   const double first = step(batch, 1);  // OpenMP starts its threads here

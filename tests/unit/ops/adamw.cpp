@@ -21,7 +21,10 @@ struct AdamWCase {
     S* const v = t.output<S>("v", n);
     T* const parameter = t.output<T>("parameter", n);
     std::fill_n(m, n, S{0}), std::fill_n(v, n, S{0});
-    for (long step = 1; step <= 3; ++step) ops::adamw(cpu, op, step, S{0.5}, n, master, gradient<S>(t, step), m, v, parameter);
+    for (long step = 1; step <= 3; ++step) {
+      const auto factors = ops::adamw_factors<S>(op, step, 0.5);
+      ops::adamw(cpu, &factors, true, n, master, gradient<S>(t, step), m, v, parameter);
+    }
   }
   template <class S>
   const S* gradient(Tensors& t, long step) const {
@@ -56,8 +59,28 @@ TEST_CASE("AdamW, three steps") {
 TEST_CASE("AdamW may write the parameter into the master itself") {
   Cpu cpu(2);
   std::vector<float> gradient(100, 0.5f), m(100), v(100), m2(100), v2(100), master(100, 1.0f), both(100, 1.0f), parameter(100);
-  ops::adamw(cpu, ops::AdamW{}, 1, 1.0f, 100, master.data(), gradient.data(), m.data(), v.data(), parameter.data());
-  ops::adamw(cpu, ops::AdamW{}, 1, 1.0f, 100, both.data(), gradient.data(), m2.data(), v2.data(), both.data());
+  const auto factors = ops::adamw_factors<float>(ops::AdamW{}, 1, 1);
+  ops::adamw(cpu, &factors, true, 100, master.data(), gradient.data(), m.data(), v.data(), parameter.data());
+  ops::adamw(cpu, &factors, true, 100, both.data(), gradient.data(), m2.data(), v2.data(), both.data());
   CHECK(both == master);
   CHECK(both == parameter);
+}
+
+TEST_CASE("AdamW: a skipped step changes nothing, and decay acts where it is asked") {
+  Cpu cpu(1);
+  std::vector<float> gradient(10, 0.5f), m(10, 1.0f), v(10, 1.0f), decaying(10, 1.0f), other(10, 1.0f);
+  auto factors = ops::adamw_factors<float>({.lr = 0.1, .weight_decay = 0.5}, 1, std::nan(""));
+  factors.skipped = true;
+  ops::adamw(cpu, &factors, true, 10, decaying.data(), gradient.data(), m.data(), v.data(), decaying.data());
+  CHECK(decaying == std::vector<float>(10, 1.0f));
+  CHECK(m == decaying);
+  CHECK(v == decaying);
+  std::vector<float> none(10);
+  factors = ops::adamw_factors<float>({.lr = 0.1, .weight_decay = 0.5}, 1, 1);
+  for (auto* master : {&decaying, &other}) {
+    std::fill(m.begin(), m.end(), 0.0f), std::fill(v.begin(), v.end(), 0.0f);
+    ops::adamw(cpu, &factors, master == &decaying, 10, master->data(), none.data(), m.data(), v.data(), master->data());
+  }
+  CHECK(decaying == std::vector<float>(10, 0.95f));
+  CHECK(other == std::vector<float>(10, 1.0f));
 }

@@ -28,7 +28,7 @@ struct CrossEntropyCase {
   void backward(Cpu& cpu, Tensors& t) const {
     using S = Wide<T>;
     const S* const weights = t.input<S>("weights", rows);
-    ops::cross_entropy_with_gradient<V>(cpu, Rows<const S, P>{t.get<S>("logits"), rows}, targets(), std::vector<float>(weights, weights + rows), S{1},
+    ops::cross_entropy_with_gradient<V>(cpu, Rows<const S, P>{t.get<S>("logits"), rows}, targets(), std::vector<float>(weights, weights + rows),
                                         Column<S>{t.output<S>("loss again", rows), rows}, Rows<T, P>{t.output<T>("dlogits", rows * P), rows});
   }
   Values reference(const Tensors& t) const {
@@ -61,7 +61,7 @@ TEST_CASE("cross-entropy: the padding gets no gradient, the loss scale scales, i
   const std::vector<std::int32_t> target{2};
   const std::vector<float> weight{0.25f};
   const auto run = [&](float scale, float* out) {
-    ops::cross_entropy_with_gradient<V>(cpu, Rows<const float, P>{logits, 1}, target, weight, scale, Column<float>{&loss, 1}, Rows<float, P>{out, 1});
+    ops::cross_entropy_with_gradient<V>(cpu, Rows<const float, P>{logits, 1}, target, weight, Column<float>{&loss, 1}, Rows<float, P>{out, 1}, &scale);
   };
   run(1, slopes);
   for (Index v = V; v < P; ++v) CHECK(slopes[v] == 0);

@@ -1,6 +1,7 @@
 // What a step does besides the formula of ops/adamw: the table's parameters, master copies, clip, schedule, loss scale.
 #include <array>
 #include <cmath>
+#include <limits>
 #include <vector>
 
 #include <terse/nn/initialize.hpp>
@@ -50,7 +51,7 @@ void check_three_steps(double tolerance) {
     for (Index i = 0; i < model.flat_size; ++i) gradient[static_cast<std::size_t>(i)] = static_cast<Stream>(gradient_at(step, i));
     adamw.step(gradient.data(), scale, options);
   }
-  CHECK(adamw.steps() == 3);
+  CHECK(adamw.state().steps == 3);
   for (const auto& parameter : model.table) {
     INFO(parameter.name.view());
     const double decay = parameter.name.view() == "weight" ? options.weight_decay : 0;  // none on the bias
@@ -76,8 +77,8 @@ TEST_CASE("AdamW in 16 bits: the master copy takes the steps, the model's parame
 
 TEST_CASE("AdamW: bytes of its state, and parameters given and taken") {
   constexpr auto values = static_cast<std::size_t>(Model<Fp32>::flat_size);
-  STATIC_REQUIRE(optim::AdamW<Model<Fp32>>::bytes() == values * 8);
-  STATIC_REQUIRE(optim::AdamW<Model<Bf16Mixed>>::bytes() == values * 12);
+  STATIC_REQUIRE(optim::AdamW<Model<Fp32>>::bytes() == values * 8 + 256);
+  STATIC_REQUIRE(optim::AdamW<Model<Bf16Mixed>>::bytes() == values * 12 + 256);
   Cpu cpu(1);
   Model<Bf16Mixed> model(cpu);
   optim::AdamW adamw(model);
@@ -115,22 +116,43 @@ TEST_CASE("schedule: without warmup it begins at lr; a warmup longer than the ru
 }
 
 TEST_CASE("loss scale: halves at an overflow, doubles after 2000 clean steps in a row") {
-  optim::LossScaler scaler(true);
-  CHECK(scaler.scale() == 65536);
+  auto scaler = optim::LossScaler::start(true);
+  CHECK(scaler.scale == 65536);
   for (int step = 0; step < 1999; ++step) scaler.update(false);
-  CHECK(scaler.clean_steps() == 1999);
+  CHECK(scaler.clean_steps == 1999);
   scaler.update(true);
-  CHECK(scaler.scale() == 32768);
-  CHECK(scaler.clean_steps() == 0);
+  CHECK(scaler.scale == 32768);
+  CHECK(scaler.clean_steps == 0);
   for (int step = 0; step < 1999; ++step) scaler.update(false);
-  CHECK(scaler.scale() == 32768);
+  CHECK(scaler.scale == 32768);
   scaler.update(false);
-  CHECK(scaler.scale() == 65536);
-  CHECK(scaler.clean_steps() == 0);
+  CHECK(scaler.scale == 65536);
+  CHECK(scaler.clean_steps == 0);
 }
 
 TEST_CASE("loss scale: stays 1 where nothing is scaled") {
-  optim::LossScaler scaler(false);
+  auto scaler = optim::LossScaler::start(false);
   for (int step = 0; step < 5000; ++step) scaler.update(step % 3 == 0);
-  CHECK(scaler.scale() == 1);
+  CHECK(scaler.scale == 1);
+}
+
+TEST_CASE("an update unscales and clips; one whose gradient isn't finite is skipped, and halves the scale") {
+  optim::UpdateState<float> state{.scaler = optim::LossScaler::start(true)};
+  const optim::UpdateRules rules{.adamw = {.lr = 0.1}, .clip = 1};
+  const double scale = 65536;
+  optim::decide(state, rules, 16 * scale * scale);
+  CHECK(state.norm == 4);
+  CHECK(state.steps == 1);
+  CHECK_FALSE(state.skipped());
+  CHECK(state.factors.gradient_scale == static_cast<float>(1 / 4.000001 / scale));
+  for (const double sum : {std::numeric_limits<double>::infinity(), std::nan("")}) {
+    const float before = state.scaler.scale;
+    optim::decide(state, rules, sum);
+    CHECK(state.skipped());
+    CHECK(state.steps == 1);
+    CHECK(state.scaler.scale == before / 2);
+  }
+  optim::decide(state, rules, 0);
+  CHECK_FALSE(state.skipped());
+  CHECK(state.steps == 2);
 }

@@ -1,4 +1,8 @@
 #pragma once
+#include <cmath>
+
+#include <terse/core/dtype.hpp>
+
 namespace terse::ops {
 
 /// One AdamW step (Loshchilov, Hutter 2019, arXiv:1711.05101), as torch.optim.AdamW computes it, over n values at once:
@@ -14,5 +18,31 @@ namespace terse::ops {
 struct AdamW {
   double lr = 3e-4, beta1 = 0.9, beta2 = 0.95, epsilon = 1e-8, weight_decay = 0.1;
 };
+
+/// What the pass over the parameters reads of a step: numbers that follow from AdamW, the step and the gradient's norm. They lie in the device's memory, so that
+/// who decides them may be the device.
+template <Real S>
+struct AdamWFactors {
+  S gradient_scale = 1;        ///< unscales and clips
+  S keep = 1, rate = 0;        ///< 1 - lr * weight_decay, lr / (1 - beta1^t)
+  S root = 1, epsilon = 0;     ///< sqrt(1 - beta2^t)
+  S take1 = 0, beta2 = 1, take2 = 0;  ///< 1 - beta1, beta2, 1 - beta2
+  bool skipped = false;        ///< the step changes nothing
+};
+
+/// The numbers of step t, which counts from 1; powers and roots in double.
+template <Real S>
+constexpr AdamWFactors<S> adamw_factors(const AdamW& op, long t, double gradient_scale) {
+  const double correction1 = 1 - std::pow(op.beta1, static_cast<double>(t)), correction2 = 1 - std::pow(op.beta2, static_cast<double>(t));
+  return {.gradient_scale = static_cast<S>(gradient_scale),
+          .keep = static_cast<S>(1 - op.lr * op.weight_decay),
+          .rate = static_cast<S>(op.lr / correction1),
+          .root = static_cast<S>(std::sqrt(correction2)),
+          .epsilon = static_cast<S>(op.epsilon),
+          .take1 = static_cast<S>(1 - op.beta1),
+          .beta2 = static_cast<S>(op.beta2),
+          .take2 = static_cast<S>(1 - op.beta2),
+          .skipped = false};
+}
 
 }  // namespace terse::ops

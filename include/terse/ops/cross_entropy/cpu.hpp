@@ -46,14 +46,15 @@ void cross_entropy(const Cpu& cpu, Rows<X, P> logits, std::span<const TokenId> t
 /// The loss and its gradient in one pass; the contract stands in ops/cross_entropy/op.hpp.
 template <Index vocabulary, Real X, Real D, Index P>
 void cross_entropy_with_gradient(const Cpu& cpu, Rows<X, P> logits, std::span<const TokenId> targets, std::span<const float> weights,
-                                 Wide<X> loss_scale, Column<Wide<X>> loss, Rows<D, P> dlogits) {
+                                 Column<Wide<X>> loss, Rows<D, P> dlogits, const float* loss_scale = nullptr) {
   using S = Wide<X>;
+  const S scale = loss_scale == nullptr ? S{1} : static_cast<S>(*loss_scale);
   cpu.parallel_for(logits.rows, [=](Index n) {
     const auto row = logits[n];
     const auto out = dlogits[n];
     const auto target = targets[static_cast<std::size_t>(n)];
     const auto statistics = softmax_statistics(row.data, vocabulary);
-    const S slope = static_cast<S>(weights[static_cast<std::size_t>(n)]) * loss_scale, factor = slope / statistics.sum;
+    const S slope = static_cast<S>(weights[static_cast<std::size_t>(n)]) * scale, factor = slope / statistics.sum;
     const S at_target = row[target];
     loss[n] = statistics.log_sum() - at_target;
 #pragma omp simd
@@ -73,6 +74,12 @@ double weighted_sum(std::span<const float> weights, Column<S> loss) {
   double total = 0;
   for (std::size_t n = 0; n < weights.size(); ++n) total += static_cast<double>(weights[n]) * static_cast<double>(loss[static_cast<Index>(n)]);
   return total;
+}
+
+/// The same, into the device's memory.
+template <Real S>
+void weighted_sum(const Cpu&, std::span<const float> weights, Column<S> loss, double* total) {
+  *total = weighted_sum(weights, loss);
 }
 
 }  // namespace terse::ops::inline TERSE_ISA

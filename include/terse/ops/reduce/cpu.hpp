@@ -79,6 +79,12 @@ double sum_of_squares(const Cpu& cpu, const T* x, Index n) {
   return total;
 }
 
+/// The same, into the device's memory.
+template <Real T>
+void sum_of_squares(const Cpu& cpu, const T* x, Index n, double* total) {
+  *total = sum_of_squares(cpu, x, n);
+}
+
 /// True if every value is finite.
 template <Real T>
 bool all_finite(const Cpu& cpu, const T* x, Index n) {
