@@ -11,7 +11,6 @@ namespace {
 
 using nlohmann::ordered_json;
 
-// run.json first: where a removal is cut short, what is left doesn't pass for a finished run.
 const char* const files_of_a_run[] = {"run.json",        "state",             "checkpoint",     "best",       "metrics.jsonl",
                                       "evaluation.json", "predictions.jsonl", "submission.csv", "report.html"};
 
@@ -138,12 +137,16 @@ std::filesystem::path RunFolder::tokenizer() const {
   return saved_ && std::filesystem::exists(folder / "vocab.json") && std::filesystem::exists(folder / "merges.txt") ? folder : std::filesystem::path();
 }
 
-void RunFolder::begin() {
+void RunFolder::begin(ordered_json description) {
   std::error_code error;
   is_made_in_vain_ = false;
   io::remove_temporaries(out_), io::remove_temporaries(out_ / "state");
+  // Whenever this is cut short, what is left is the run before, without its state, or this one: run.json vouches for the rest until it is removed.
+  if (!saved_) std::filesystem::remove(out_ / "state" / "latest", error), std::filesystem::remove_all(out_ / "state", error);
+  describe(std::move(description), false);
   if (!saved_)
-    for (const char* name : files_of_a_run) std::filesystem::remove_all(out_ / name, error);
+    for (const std::string_view name : files_of_a_run)
+      if (name != "run.json") std::filesystem::remove_all(out_ / name, error);
 }
 
 void RunFolder::save(const SavedState& state, const std::function<void(const std::filesystem::path&)>& write_tensors) {

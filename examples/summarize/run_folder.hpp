@@ -75,9 +75,9 @@ class RunFolder {
   /// The folder of the tokenizer that the run goes on with; empty where none was saved.
   std::filesystem::path tokenizer() const;
 
-  /// Just before the first step, when nothing can be wrong with files and options any more: removes what a killed run left half-written, and
-  /// where it starts over, the run before.
-  void begin();
+  /// Just before the first step, when nothing can be wrong with files and options any more: writes run.json, and removes what a killed run left
+  /// half-written, and where it starts over, the run before.
+  void begin(nlohmann::ordered_json description);
   /// Saves a state; `write_tensors(path)`. `folder` of `state` is not read.
   void save(const SavedState& state, const std::function<void(const std::filesystem::path&)>& write_tensors);
   /// Writes run.json.

@@ -100,7 +100,7 @@ class TrainingRun final : public train::TrainObserver {
   bool finish() {
     progress_.finish();
     const bool finished = state_.stopped_early || last_step_ >= options_.steps;
-    describe(finished);
+    folder_.describe(description(), finished);
     std::cerr << "checkpoint: " << (options_.out / "checkpoint").string();
     if (std::filesystem::exists(options_.out / "best")) std::cerr << ", lowest validation loss: " << (options_.out / "best").string();
     std::cerr << "\n";
@@ -123,19 +123,18 @@ class TrainingRun final : public train::TrainObserver {
     return settings_of(resolved);
   }
 
-  void describe(bool finished) const {
+  nlohmann::ordered_json description() const {
     nlohmann::ordered_json run{{"model", entry_.model}, {"precision", entry_.precision}, {"sizes", entry_.sizes.words()}, {"settings", state_.settings}};
     if (state_.is_demo) run["demo"] = true;
     if (!plan_.is_null()) run["memory_plan"] = plan_, run["token_capacity"] = token_capacity_;
-    folder_.describe(std::move(run), finished);
+    return run;
   }
 
   void begin(const train::MemoryPlan& plan, Index tokens) {
     print_plan(plan, tokens), print_header(options_, inputs_, entry_);
     if (folder_.saved()) std::cerr << "resumed: step " << first_step() << " of " << options_.steps << " is done\n";
     plan_ = train::to_json(plan), token_capacity_ = tokens;
-    folder_.begin();
-    describe(false);
+    folder_.begin(description());
     log_.emplace(folder_.path() / "metrics.jsonl", first_step());
   }
 

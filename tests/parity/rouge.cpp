@@ -82,7 +82,8 @@ std::string make_word(std::size_t index, const Strings& stems, const Strings& su
 }  // namespace
 
 TEST_CASE("stems equal NLTK's on words of every rule") {
-  for (const auto& [word, stem] : goldens().at("stems_of").items()) {
+  const auto stems_of = goldens().at("stems_of");
+  for (const auto& [word, stem] : stems_of.items()) {
     INFO(word);
     CHECK(metrics::porter_stem(word) == stem.get<std::string>());
   }
