@@ -1,0 +1,37 @@
+#pragma once
+// What tests say to the machine, and ask of it.
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace hostcuda {
+
+/// The order of everything whose order CUDA leaves open: CUDA threads between waits, blocks, streams, landings of asynchronous copies.
+/// 0: the plainest one. At the start HOSTCUDA_SEED, else 0.
+void set_seed(std::uint64_t);
+std::uint64_t seed();
+/// As many seeds as a test tries, 0 among them: HOSTCUDA_SEEDS, else 3.
+std::vector<std::uint64_t> seeds();
+
+/// Compute capability of all devices, 75 or 80. At the start HOSTCUDA_CAPABILITY, else 80.
+void set_capability(int);
+/// Bytes that each device has; at the start HOSTCUDA_MEMORY, else a T4's: 14.56 GiB.
+void set_memory(std::size_t bytes);
+/// Bytes that a device's live allocations asked for, each rounded up to 256; and the most there have been since the start or the last reset.
+std::size_t memory_used(int device);
+std::size_t peak_memory_used(int device);
+
+/// What the machine found last, in words; empty if nothing since the last reset.
+std::string last_report();
+/// Drops all queued work, and errors that stay (as those of kernels do). Allocations, streams and events remain.
+void reset();
+
+/// Counts since the start or the last reset.
+struct Statistics {
+  std::uint64_t launches = 0, blocks = 0, threads = 0, switches = 0, barriers = 0, warp_operations = 0;
+};
+Statistics statistics();
+
+}  // namespace hostcuda
