@@ -28,8 +28,8 @@ endif()
 
 # What terse's own programs and tests are compiled with; users of the headers choose their own.
 add_library(terse_warnings INTERFACE)
-target_compile_options(terse_warnings INTERFACE -Wall -Wextra -Wpedantic -Wconversion
-                                                $<$<BOOL:${TERSE_WARNINGS_AS_ERRORS}>:-Werror>)
+target_compile_options(terse_warnings INTERFACE "$<$<COMPILE_LANGUAGE:CXX>:-Wall;-Wextra;-Wpedantic;-Wconversion;$<$<BOOL:${TERSE_WARNINGS_AS_ERRORS}>:-Werror>>"
+                                                "$<$<COMPILE_LANGUAGE:CUDA>:-Xcompiler=-Wall,-Wextra;$<$<BOOL:${TERSE_WARNINGS_AS_ERRORS}>:-Werror=all-warnings>>")
 # GCC 12 takes "text" + std::string for an overlapping copy (GCC bug 105651, mended in 13).
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_GREATER_EQUAL 12 AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
   target_compile_options(terse_warnings INTERFACE -Wno-restrict)

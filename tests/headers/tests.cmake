@@ -1,5 +1,6 @@
 # Each header of the library compiles alone, and includes only what its room may know.
 file(GLOB_RECURSE headers RELATIVE ${PROJECT_SOURCE_DIR}/include CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/include/terse/*.hpp)
+list(REMOVE_ITEM headers terse/cuda.hpp) # nvcc's
 set(sources "")
 foreach(header ${headers})
   string(REGEX REPLACE "[/.]" "_" name ${header})

@@ -18,12 +18,16 @@
 #include <terse/device/gemm.hpp>
 #include <terse/device/isa.hpp>
 
-namespace terse::device::inline TERSE_ISA {
+namespace terse::device {
 
 /// As check of device/check.cuh, for cuBLASLt's own statuses.
 inline void check(cublasStatus_t status, const char* what) {
   if (status != CUBLAS_STATUS_SUCCESS) fail(Failure::device, what, ": cuBLASLt status ", static_cast<int>(status));
 }
+
+}  // namespace terse::device
+
+namespace terse::device::inline TERSE_ISA {
 
 /// All that tells one kind of product from another.
 struct MatmulKind {

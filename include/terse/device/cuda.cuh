@@ -22,6 +22,8 @@ namespace terse::inline TERSE_ISA {
 class Cuda {
  public:
   using Memory = CudaMemory;
+  /// An op is queued when it returns.
+  static constexpr bool runs_behind = true;
 
   /// The GPU numbered `ordinal` of those that CUDA shows.
   /// Errors     Failure::device: there is no such GPU, or the driver doesn't run

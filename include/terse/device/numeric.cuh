@@ -21,12 +21,14 @@ __device__ inline float to_float(bfloat16 x) { return __bfloat162float(std::bit_
 /// x rounded to T: to the nearest, ties to even; the same bits as T(x) on the host, NaN among them.
 template <Real T>
 __device__ inline T from_float(float x) {
-  if constexpr (std::is_same_v<T, float>) return x;
-  T result;
-  if constexpr (std::is_same_v<T, half>) result.bits = std::bit_cast<std::uint16_t>(__float2half_rn(x));
-  else if constexpr (std::is_same_v<T, bfloat16>) result.bits = std::bit_cast<std::uint16_t>(__float2bfloat16_rn(x));
-  else return static_cast<T>(x);
-  return result;
+  if constexpr (std::is_same_v<T, float>) {
+    return x;
+  } else {
+    T result;
+    if constexpr (std::is_same_v<T, half>) result.bits = std::bit_cast<std::uint16_t>(__float2half_rn(x));
+    else result.bits = std::bit_cast<std::uint16_t>(__float2bfloat16_rn(x));
+    return result;
+  }
 }
 
 namespace detail {
@@ -61,10 +63,8 @@ __device__ inline void load(float (&values)[n], const T* from) {
   constexpr int each = n * sizeof(T) > 16 ? 16 / static_cast<int>(sizeof(T)) : n;
   using Word = typename detail::Words<each * static_cast<int>(sizeof(T))>::Type;
   using Part = detail::Values<std::conditional_t<std::is_same_v<std::remove_const_t<T>, float>, float, std::uint16_t>, each>;
-#pragma unroll
   for (int first = 0; first < n; first += each) {
     const auto part = std::bit_cast<Part>(*reinterpret_cast<const Word*>(from + first));
-#pragma unroll
     for (int i = 0; i < each; ++i) {
       if constexpr (std::is_same_v<std::remove_const_t<T>, float>) {
         values[first + i] = part.value[i];
@@ -83,10 +83,8 @@ __device__ inline void store(T* to, const float (&values)[n]) {
   constexpr int each = n * sizeof(T) > 16 ? 16 / static_cast<int>(sizeof(T)) : n;
   using Word = typename detail::Words<each * static_cast<int>(sizeof(T))>::Type;
   using Part = detail::Values<std::conditional_t<std::is_same_v<T, float>, float, std::uint16_t>, each>;
-#pragma unroll
   for (int first = 0; first < n; first += each) {
     Part part;
-#pragma unroll
     for (int i = 0; i < each; ++i) {
       if constexpr (std::is_same_v<T, float>) part.value[i] = values[first + i];
       else part.value[i] = from_float<T>(values[first + i]).bits;

@@ -89,8 +89,8 @@ class Bfloat16Matmul {
 
   Primitive make(const MatmulKey& key) {
     const dnnl_data_type_t output = key.output == Dtype::f32 ? dnnl_f32 : dnnl_bf16;
-    const Layout a{{key.m, key.k}, key.transpose_a ? Dims{1, key.lda} : Dims{key.lda, 1}, dnnl_bf16};
-    const Layout b{{key.k, key.n}, key.transpose_b ? Dims{1, key.ldb} : Dims{key.ldb, 1}, dnnl_bf16};
+    const Layout a{{key.m, key.k}, strides(key.transpose_a, key.lda), dnnl_bf16};
+    const Layout b{{key.k, key.n}, strides(key.transpose_b, key.ldb), dnnl_bf16};
     const Layout c{{key.m, key.n}, {key.ldc, 1}, output};
     Primitive result;
     result.key = key;
@@ -104,6 +104,10 @@ class Bfloat16Matmul {
     Dims size, stride;
     dnnl_data_type_t dtype;
   };
+  static Dims strides(bool transposed, Index stride) {
+    if (transposed) return {1, stride};  // not by ?: of Dims{…}, at which nvcc 13.0 crashes
+    return {stride, 1};
+  }
 
   dnnl_primitive_t make_matmul(const Layout& a, const Layout& b, const Layout& c, bool accumulate) {
     dnnl_primitive_attr_t attributes;

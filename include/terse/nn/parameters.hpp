@@ -17,6 +17,8 @@
 
 namespace terse::nn {
 
+inline constexpr bool layers_are_defined = true;  // <terse/cuda.hpp> must come before
+
 /// How a parameter begins (scratch): N(mean, deviation / sqrt(residual_branches)); and how many of its rows are real.
 struct ParameterTraits {
   float mean = 0, deviation = 0;

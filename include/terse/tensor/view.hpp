@@ -86,4 +86,21 @@ struct Column {
   constexpr operator Column<const T>() const requires(!std::is_const_v<T>) { return {data, rows}; }
 };
 
+/// (T, C), both known at run time: what kernels on a GPU take, so that there is one a dtype and not one a width.
+template <class T>
+struct RowsView {
+  T* data = nullptr;
+  Index rows = 0, columns = 0;
+
+  /// Row t.
+  constexpr T* operator[](Index t) const { return data + t * columns; }
+  constexpr operator RowsView<const T>() const requires(!std::is_const_v<T>) { return {data, rows, columns}; }
+};
+
+/// A view whose width is a number, not a type.
+template <class T, Index C>
+constexpr RowsView<T> view_of(Rows<T, C> x) {
+  return {x.data, x.rows, C};
+}
+
 }  // namespace terse

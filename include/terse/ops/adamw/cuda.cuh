@@ -1,0 +1,57 @@
+#pragma once
+#include <type_traits>
+
+#include <terse/device/cuda.cuh>
+#include <terse/device/indexing.cuh>
+#include <terse/device/numeric.cuh>
+#include <terse/ops/adamw/op.hpp>
+
+namespace terse::ops::gpu {
+
+__device__ inline void adamw_value(const AdamWFactors<float>& f, float keep, float gradient, float& master, float& m, float& v) {
+  const float g = gradient * f.gradient_scale;
+  m += (g - m) * f.take1;
+  v = f.beta2 * v + f.take2 * g * g;
+  master = master * keep - f.rate * m / (sqrtf(v) / f.root + f.epsilon);
+}
+
+/// master and parameter may be the same memory.
+template <Real P>
+__global__ void adamw(const AdamWFactors<float>* factors, bool decays, Index n, float* master, const float* gradient, float* m, float* v, P* parameter) {
+  constexpr int each = 4;
+  const Index first = device::first_value(each);
+  if (first >= n) return;
+  const AdamWFactors<float> f = *factors;
+  if (f.skipped) return;
+  const float keep = decays ? f.keep : 1.0f;
+  if (first + each <= n) {
+    float values[each], slopes[each], first_moments[each], second_moments[each];
+    device::load(values, master + first);
+    device::load(slopes, gradient + first);
+    device::load(first_moments, m + first);
+    device::load(second_moments, v + first);
+    for (int i = 0; i < each; ++i) adamw_value(f, keep, slopes[i], values[i], first_moments[i], second_moments[i]);
+    device::store(m + first, first_moments);
+    device::store(v + first, second_moments);
+    device::store(master + first, values);
+    if constexpr (!std::is_same_v<P, float>) device::store(parameter + first, values);
+  } else {
+    for (Index i = first; i < n; ++i) {
+      adamw_value(f, keep, gradient[i], master[i], m[i], v[i]);
+      if constexpr (!std::is_same_v<P, float>) parameter[i] = device::from_float<P>(master[i]);
+    }
+  }
+}
+
+}  // namespace terse::ops::gpu
+
+namespace terse::ops {
+
+/// `decays`: weight decay acts on these parameters; see ops/adamw/op.hpp. Float parameters are the master copy itself. Moves 28 bytes a value, and
+/// sizeof(P) where parameters are a copy.
+template <Real P>
+void adamw(const Cuda& cuda, const AdamWFactors<float>* factors, bool decays, Index n, float* master, const float* gradient, float* m, float* v, P* parameter) {
+  device::launch(cuda.stream(), gpu::adamw<P>, device::threads_for(n, 4), factors, decays, n, master, gradient, m, v, parameter);
+}
+
+}  // namespace terse::ops

@@ -1,0 +1,41 @@
+#pragma once
+#include <type_traits>
+
+#include <terse/device/cuda.cuh>
+#include <terse/ops/matmul/op.hpp>
+#include <terse/tensor/view.hpp>
+
+namespace terse::ops::gpu {
+
+template <Real A, Real B, Real C>
+void multiply(Cuda& cuda, const GemmShape& shape, const A* a, const B* b, C* c) {
+  static_assert(std::is_same_v<A, B>, "terse: matmul on CUDA: both factors have one dtype");
+  cuda.matmul().multiply(cuda.stream(), shape, a, b, c);
+}
+
+}  // namespace terse::ops::gpu
+
+namespace terse::ops {
+
+/// y = x w; the contract stands in ops/matmul/op.hpp.
+template <Real A, Real B, Real Y, Index X, Index In, Index Out, Index N>
+void matmul(Cuda& cuda, Rows<A, X> x, Matrix<B, In, Out> w, Rows<Y, N> y) {
+  static_assert(MatmulShapes<X, In, Out, N>::value);
+  gpu::multiply<std::remove_const_t<A>, std::remove_const_t<B>>(cuda, {false, false, x.rows, Out, In, In, Out, Out, Write::overwrite}, x.data, w.data, y.data);
+}
+
+/// y = x wᵀ; the contract stands in ops/matmul/op.hpp.
+template <Real A, Real B, Real Y, Index X, Index In, Index Out, Index N>
+void matmul_transposed(Cuda& cuda, Rows<A, X> x, Matrix<B, Out, In> w, Rows<Y, N> y) {
+  static_assert(MatmulShapes<X, In, Out, N>::value);
+  gpu::multiply<std::remove_const_t<A>, std::remove_const_t<B>>(cuda, {false, true, x.rows, Out, In, In, In, Out, Write::overwrite}, x.data, w.data, y.data);
+}
+
+/// dw = xᵀ dy, or dw += xᵀ dy; the contract stands in ops/matmul/op.hpp.
+template <Real A, Real B, Real D, Index X, Index In, Index Out, Index N>
+void matmul_gradient(Cuda& cuda, Rows<A, X> x, Rows<B, N> dy, Matrix<D, In, Out> dw, Write write) {
+  static_assert(MatmulShapes<X, In, Out, N>::value);
+  gpu::multiply<std::remove_const_t<A>, std::remove_const_t<B>>(cuda, {true, false, In, Out, x.rows, In, Out, Out, write}, x.data, dy.data, dw.data);
+}
+
+}  // namespace terse::ops

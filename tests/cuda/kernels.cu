@@ -1,0 +1,71 @@
+// Every kernel for the sizes and dtypes that terse-summarize ships, compiled by nvcc for every architecture. Nothing here runs: what the
+// kernels compute is shown by tests/hostcuda, what they do on a GPU by a GPU.
+#include <terse/ops/adamw/cuda.cuh>
+#include <terse/ops/cast/cuda.cuh>
+#include <terse/ops/cross_entropy/cuda.cuh>
+#include <terse/ops/embedding/cuda.cuh>
+#include <terse/ops/gather/cuda.cuh>
+#include <terse/ops/gelu/cuda.cuh>
+#include <terse/ops/layer_norm/cuda.cuh>
+#include <terse/ops/matmul/cuda.cuh>
+#include <terse/ops/reduce/cuda.cuh>
+#include <terse/ops/residual/cuda.cuh>
+
+namespace terse {
+
+// GPT-2's sizes. A kernel takes its width as an argument, so one width stands for all; A: parameters and activations.
+template <Real A>
+struct Kernels {
+  static constexpr Index C = 768, V = 50257, P = 50304, context = 1024;
+
+  Cuda& cuda;
+  const PackedBatch& batch;
+  Rows<float, C> stream;
+  Rows<A, C> act;
+  Vector<A, C> parameter;
+  Vector<float, C> gradient;
+  Column<float> column;
+  ops::Dropout dropout;
+
+  void values() const {
+    const Index n = stream.size();
+    ops::cast(cuda, stream.data, act.data, n), ops::cast(cuda, act.data, stream.data, n);
+    ops::fill(cuda, stream.data, n, 0.0f), ops::add(cuda, stream.data, stream.data, n), ops::add(cuda, act, stream);
+    double* const sum = nullptr;
+    ops::sum_of_squares(cuda, stream.data, n, sum), ops::all_finite(cuda, stream.data, n, static_cast<bool*>(nullptr));
+    const ops::AdamWFactors<float>* const factors = nullptr;
+    ops::adamw(cuda, factors, true, n, stream.data, static_cast<const float*>(stream.data), stream.data, stream.data, act.data);
+  }
+  void block() const {
+    const ops::LayerNorm::Saved<float> saved{column, column};
+    ops::forward(cuda, ops::LayerNorm{}, stream, parameter, parameter, act, saved), ops::forward(cuda, ops::LayerNorm{}, stream, parameter, parameter, stream, saved);
+    ops::recompute(cuda, ops::LayerNorm{}, stream, parameter, parameter, saved, act);
+    ops::backward(cuda, ops::LayerNorm{}, stream, parameter, saved, stream, stream, Write::accumulate, gradient, gradient);
+    ops::gelu_forward<ops::Gelu::tanh>(cuda, act, act), ops::gelu_backward<ops::Gelu::tanh>(cuda, act, act, act);
+    ops::gelu_forward<ops::Gelu::exact>(cuda, act, act), ops::gelu_backward<ops::Gelu::exact>(cuda, act, act, act);
+    ops::add_bias(cuda, parameter, act), ops::add_bias(cuda, parameter, stream);
+    ops::bias_gradient(cuda, act, gradient);
+    ops::residual<float, A, C>(cuda, batch, dropout, stream, stream, parameter, stream), ops::apply_dropout(cuda, batch, dropout, stream, act);
+    const Matrix<A, C, C> weight;
+    ops::matmul(cuda, act, weight, act), ops::matmul(cuda, act, weight, stream);
+    ops::matmul_gradient(cuda, act, act, Matrix<float, C, C>{}, Write::accumulate);
+  }
+  void ends() const {
+    const Matrix<A, P, C> tokens;
+    const Matrix<float, P, C> dtokens;
+    ops::embed(cuda, batch, tokens, Matrix<A, context, C>{}, dropout, stream), ops::embed_backward(cuda, batch, dropout, stream, dtokens, Matrix<float, context, C>{});
+    ops::gather(cuda, act, batch.target_rows, act), ops::gather(cuda, stream, batch.target_rows, stream), ops::gather(cuda, tokens, batch.ids, stream);
+    ops::scatter(cuda, stream, batch.target_rows, stream), ops::scatter_add(cuda, stream, batch.ids, dtokens), ops::clear(cuda, stream);
+    const Rows<float, P> logits;
+    ops::matmul_transposed(cuda, act, tokens, logits);
+    ops::cross_entropy<V>(cuda, logits, batch.targets, column);
+    ops::cross_entropy_with_gradient<V>(cuda, logits, batch.targets, batch.weights, column, Rows<A, P>{});
+    ops::weighted_sum(cuda, batch.weights, column, nullptr);
+  }
+};
+
+template struct Kernels<float>;
+template struct Kernels<half>;
+template struct Kernels<bfloat16>;
+
+}  // namespace terse
