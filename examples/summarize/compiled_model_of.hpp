@@ -8,9 +8,16 @@
 
 namespace summarize {
 
-template <class Config, Precision P>
+/// The device of rank number `rank`; `threads`: of a CPU.
+template <class Device>
+Device device_of(int rank, int threads) {
+  if constexpr (std::is_same_v<Device, Cpu>) return Cpu(threads);
+  else return Device(rank);
+}
+
+template <class Config, Precision P, class Device = Cpu>
 class CompiledModelOf final : public CompiledModel {
-  using Model = models::Gpt<Config, P, Cpu>;
+  using Model = models::Gpt<Config, P, Device>;
   static constexpr bool converts_always = !std::is_same_v<typename Model::Parameter, terse::bfloat16>;  // OpenBLAS has a global name like it
 
  public:
@@ -24,18 +31,18 @@ class CompiledModelOf final : public CompiledModel {
   }
 
   void train(const TrainJob& job, dist::Communicator& communicator, train::TrainObserver& observer) const override {
-    Cpu cpu(job.threads);
-    Model model(cpu);
+    Device device = device_of<Device>(communicator.rank(), job.threads);
+    Model model(device);
     train::Trainer<Model> trainer(model, communicator, job.data, job.options);
     Keeper keeper(job, trainer, model, observer);
     if (communicator.is_first()) {
       if (!job.tensors.empty()) train::read_tensors(job.tensors, trainer);
-      else write_on_host(cpu, trainer.parameters(), Model::flat_size, [&](auto* parameters) { begin(job, parameters); });
+      else write_on_host(device, trainer.parameters(), Model::flat_size, [&](auto* parameters) { begin(job, parameters); });
     }
     if (job.tensors.empty()) trainer.share_parameters();
     else trainer.resume(job.state);
     if (communicator.is_first()) {  // every rank has its memory and its parameters
-      job.on_start(plan(trainer.token_capacity(), cpu.threads(), job.options), trainer.token_capacity());
+      job.on_start(plan(trainer.token_capacity(), job.threads, job.options), trainer.token_capacity());
       if (!job.tensors.empty()) job.on_resume(trainer.state(), keeper.weights());
     }
     trainer.run(keeper);
@@ -51,8 +58,8 @@ class CompiledModelOf final : public CompiledModel {
       std::vector<decode::Prompt> mine;
       for (std::size_t i = rank; i < job.prompts.size(); i += ranks) mine.push_back(job.prompts[i]);
       if (mine.empty()) return;
-      Cpu cpu(job.threads);
-      const Model model = load(cpu, job.weights);
+      Device device = device_of<Device>(communicator.rank(), job.threads);
+      const Model model = load(device, job.weights);
       const Index slots = std::min(job.decode_batch, static_cast<Index>(mine.size()));
       decode::Generator<Model> generator(model, job.end_of_text, {slots, slots + 256});
       decode::Observer observer;
@@ -69,8 +76,8 @@ class CompiledModelOf final : public CompiledModel {
   }
 
   std::vector<train::SampleLoss> score(const ScoreJob& job) const override {
-    Cpu cpu(job.threads);
-    Model model = load(cpu, job.weights);
+    Device device = device_of<Device>(0, job.threads);
+    Model model = load(device, job.weights);
     return train::sample_losses(model, job.samples, job.batch);
   }
 
@@ -81,9 +88,9 @@ class CompiledModelOf final : public CompiledModel {
     else nn::initialize<Model>(parameters, job.options.schedule.seed);
   }
 
-  static Model load(Cpu& cpu, const std::filesystem::path& weights) {
-    Model model(cpu);
-    write_on_host(cpu, model.flat(), Model::flat_size, [&](auto* parameters) { io::read_weights<Model>(weights, parameters); });
+  static Model load(Device& device, const std::filesystem::path& weights) {
+    Model model(device);
+    write_on_host(device, model.flat(), Model::flat_size, [&](auto* parameters) { io::read_weights<Model>(weights, parameters); });
     return model;
   }
 

@@ -14,11 +14,12 @@
 
 #include <terse/core/arena.hpp>
 #include <terse/core/error.hpp>
+#include <terse/device/mirror.hpp>
 #include <terse/decode/causal_lm.hpp>
 #include <terse/decode/generation.hpp>
 #include <terse/decode/strategy.hpp>
 #include <terse/ops/sample/cpu.hpp>
-#include <terse/tensor/view.hpp>
+#include <terse/tensor/tensor.hpp>
 
 namespace terse::decode {
 
@@ -28,26 +29,52 @@ struct GeneratorSize {
   Index rows = slots + 256;  ///< rows of a step: at least one for each slot, the others read prompts
 };
 
-/// A step's rows and what comes of them; ids.rows and ask.rows count how many there are. Letters: R rows, B slots.
-template <Real S>
-struct StepBuffers {
+/// A step's rows; ids.rows and ask.rows count how many there are. Letters: R rows, B slots.
+struct StepRows {
   Column<TokenId> ids;                                // (R)
   Column<std::int32_t> slots, positions;              // (R)
   Column<std::int32_t> ask, asking_slots;             // (B) rows whose logits are wanted, and their slots
   Column<ops::Draw> draws;                            // (B)
-  Column<ops::Choice<S>> choices;                     // (B)
 
   constexpr void each(auto&& visit, Extent extent) {
     visit(ids, extent.tokens), visit(slots, extent.tokens), visit(positions, extent.tokens);
-    visit(ask, extent.sequences), visit(asking_slots, extent.sequences), visit(draws, extent.sequences), visit(choices, extent.sequences);
+    visit(ask, extent.sequences), visit(asking_slots, extent.sequences), visit(draws, extent.sequences);
   }
+};
+
+/// What comes of a step.
+template <Real S>
+struct StepChoices {
+  Column<ops::Choice<S>> choices;  // (B)
+
+  constexpr void each(auto&& visit, Extent extent) { visit(choices, extent.sequences); }
+};
+
+/// A small group of tensors that host and device both see (device/mirror.hpp): each has its views of it.
+template <class Group, class Device>
+class MirroredGroup {
+ public:
+  MirroredGroup(Device& device, Extent extent) : memory_(device, bytes_needed<Group>(extent)) {
+    Arena host(memory_.on_host(), memory_.size()), there(memory_.on_device(), memory_.size());
+    carve(host, on_host, extent), carve(there, on_device, extent);
+  }
+
+  void upload() const { memory_.upload(); }
+  void download() const { memory_.download(); }
+
+ private:
+  Mirror<Device> memory_;
+
+ public:
+  Group on_host, on_device;
 };
 
 /// Bytes of a generator's cache and scratch, for the memory plan.
 template <CausalLm Model>
 constexpr std::size_t generator_bytes(Index slots, Index rows) {
   const Extent extent{.tokens = rows, .sequences = slots};
-  return Model::Cache::bytes(slots) + bytes_needed<typename Model::InferenceScratch>(extent) + bytes_needed<StepBuffers<LogitOf<Model>>>(extent);
+  return Model::Cache::bytes(slots) + bytes_needed<typename Model::InferenceScratch>(extent) + bytes_needed<StepRows>(extent) +
+         bytes_needed<StepChoices<LogitOf<Model>>>(extent);
 }
 
 /// Bytes that it reserves for each thread besides.
@@ -69,12 +96,9 @@ class Generator {
   /// Errors     Failure::usage: no slot, fewer rows than slots, or an end-of-text outside the vocabulary; Failure::device: out of memory
   Generator(const Model& model, TokenId end_of_text, GeneratorSize size = {})
       : model_(&model), end_of_text_(checked(end_of_text)), size_(checked(size)), cache_(model.device(), size.slots),
-        memory_(model.device().allocate(generator_bytes<Model>(size.slots, size.rows) - Model::Cache::bytes(size.slots))),
-        active_(static_cast<std::size_t>(size.slots)) {
+        scratch_(model.device(), {.tokens = size.rows, .sequences = size.slots}), rows_(model.device(), {.tokens = size.rows, .sequences = size.slots}),
+        choices_(model.device(), {.tokens = size.rows, .sequences = size.slots}), active_(static_cast<std::size_t>(size.slots)) {
     model.device().reserve_thread_scratch(generator_thread_bytes<Model>());
-    Arena arena(memory_.data(), memory_.bytes());
-    const Extent extent{.tokens = size.rows, .sequences = size.slots};
-    carve(arena, scratch_, extent), carve(arena, step_, extent);
   }
 
   /// The continuation of each prompt, in the prompts' order. Prompt and new tokens together never exceed the context; a prompt that
@@ -161,45 +185,48 @@ class Generator {
 
   /// Fills the step with rows: first texts being written, which need one each, then prompts being read. False where there is nothing to do.
   bool collect_rows(const Run& run) {
-    shrink(step_, {});
+    shrink(step(), {});
     const auto unread = [&](const Slot& slot) { return slot.free() ? 0 : run.tokens(slot.prompt) - slot.read; };
     for (Index s = 0; s < size_.slots; ++s)
       if (unread(slot(s)) == 1) add_rows(run, s, 1);
     for (Index s = 0; s < size_.slots; ++s)
-      if (unread(slot(s)) > 1) add_rows(run, s, std::min(unread(slot(s)), size_.rows - step_.ids.rows));
-    return step_.ids.rows > 0;
+      if (unread(slot(s)) > 1) add_rows(run, s, std::min(unread(slot(s)), size_.rows - step().ids.rows));
+    return step().ids.rows > 0;
   }
 
   /// The next `count` tokens of slot s. If they are its last, the logits after them are asked for.
   void add_rows(const Run& run, Index s, Index count) {
     Slot& text = slot(s);
     for (Index n = 0; n < count; ++n, ++text.read) {
-      const Index row = step_.ids.rows++;
-      step_.ids[row] = run.token(text.prompt, text.read);
-      step_.slots[row] = static_cast<std::int32_t>(s);
-      step_.positions[row] = static_cast<std::int32_t>(text.read);
+      const Index row = step().ids.rows++;
+      step().ids[row] = run.token(text.prompt, text.read);
+      step().slots[row] = static_cast<std::int32_t>(s);
+      step().positions[row] = static_cast<std::int32_t>(text.read);
     }
     if (text.read < run.tokens(text.prompt)) return;
-    const Index asked = step_.ask.rows++;
-    step_.ask[asked] = static_cast<std::int32_t>(step_.ids.rows - 1);
-    step_.asking_slots[asked] = static_cast<std::int32_t>(s);
-    step_.draws[asked] = {run.prompts[text.prompt].number, static_cast<std::uint32_t>(run.texts[text.prompt].ids.size())};
+    const Index asked = step().ask.rows++;
+    step().ask[asked] = static_cast<std::int32_t>(step().ids.rows - 1);
+    step().asking_slots[asked] = static_cast<std::int32_t>(s);
+    step().draws[asked] = {run.prompts[text.prompt].number, static_cast<std::uint32_t>(run.texts[text.prompt].ids.size())};
   }
 
   void infer_and_choose(const Strategy& strategy) {
-    const auto rows = static_cast<std::size_t>(step_.ids.rows), asked = static_cast<std::size_t>(step_.ask.rows);
-    model_->infer({{step_.ids.data, rows}, {step_.slots.data, rows}, {step_.positions.data, rows}}, {step_.ask.data, asked}, cache_, scratch_);
-    auto logits = scratch_.logits;
-    logits.rows = step_.ask.rows;
-    ops::sample<vocabulary>(model_->device(), strategy.sample(), logits, {step_.draws.data, asked}, {step_.choices.data, asked});
+    const auto rows = static_cast<std::size_t>(step().ids.rows), asked = static_cast<std::size_t>(step().ask.rows);
+    const StepRows& there = rows_.on_device;
+    rows_.upload();
+    model_->infer({{there.ids.data, rows}, {there.slots.data, rows}, {there.positions.data, rows}}, {there.ask.data, asked}, cache_, *scratch_);
+    auto logits = scratch_->logits;
+    logits.rows = step().ask.rows;
+    ops::sample<vocabulary>(model_->device(), strategy.sample(), logits, {there.draws.data, asked}, {choices_.on_device.choices.data, asked});
+    choices_.download();
   }
 
   /// The chosen tokens join their texts; slots of ended texts become free. False where the observer wants no more.
   bool take_choices(Run& run) {
-    for (Index asked = 0; asked < step_.ask.rows; ++asked) {
-      Slot& text = slot(step_.asking_slots[asked]);
+    for (Index asked = 0; asked < step().ask.rows; ++asked) {
+      Slot& text = slot(step().asking_slots[asked]);
       const std::size_t i = text.prompt;
-      const auto choice = step_.choices[asked];
+      const auto choice = choices_.on_host.choices[asked];
       Generation& generation = run.texts[i];
       if (std::isnan(choice.log_probability))
         fail(Failure::bad_input, "prompt ", run.prompts[i].number, ": the logits of new token ", generation.ids.size(), " aren't finite; the model's weights are damaged, or its training diverged");
@@ -215,15 +242,17 @@ class Generator {
     return true;
   }
 
+  /// The step as it is filled.
+  StepRows& step() { return rows_.on_host; }
   Slot& slot(Index s) { return active_[static_cast<std::size_t>(s)]; }
 
   const Model* model_;
   TokenId end_of_text_;
   GeneratorSize size_;
   typename Model::Cache cache_;
-  typename Model::Device::Memory memory_;
-  typename Model::InferenceScratch scratch_;
-  StepBuffers<LogitOf<Model>> step_;
+  TensorGroup<typename Model::InferenceScratch, typename Model::Device> scratch_;
+  MirroredGroup<StepRows, typename Model::Device> rows_;
+  MirroredGroup<StepChoices<LogitOf<Model>>, typename Model::Device> choices_;
   std::vector<Slot> active_;
 };
 
