@@ -75,7 +75,7 @@ class CompiledModel {
 };
 
 struct ModelEntry {
-  std::string model, precision;
+  std::string model, precision, device;  ///< device: cpu or cuda
   io::ModelSizes sizes;
   std::unique_ptr<CompiledModel> (*make)();
 };

@@ -8,6 +8,8 @@
 #include <terse/text/bpe_trainer.hpp>
 #include <terse/text/utf8.hpp>
 
+#include "gpus.hpp"
+
 namespace summarize {
 
 namespace {
@@ -43,17 +45,20 @@ text::Samples samples_of(const Options& options, const text::Bpe& tokenizer, con
 
 bool prefers_bfloat16() { return Blas::multiplies_bfloat16(); }
 
-const ModelEntry* find(const std::string& model, const std::string& precision) {
+const ModelEntry* find(const std::string& model, const std::string& precision, const std::string& device) {
   for (const auto& entry : compiled_models())
-    if (entry.model == model && entry.precision == precision) return &entry;
+    if (entry.model == model && entry.precision == precision && entry.device == device) return &entry;
   return nullptr;
 }
 
-const ModelEntry* of_size(const io::ModelSizes& sizes, const std::string& precision) {
+const ModelEntry* of_size(const io::ModelSizes& sizes, const std::string& precision, const std::string& device) {
   for (const auto& entry : compiled_models())
-    if (entry.sizes == sizes && entry.precision == precision) return &entry;
+    if (entry.sizes == sizes && entry.precision == precision && entry.device == device) return &entry;
   return nullptr;
 }
+
+/// What --precision auto means on a GPU: 16 bits, of the kind that its tensor cores know, which is bfloat16 from capability 8.0.
+std::string precision_of_gpu() { return usable_gpus().front().capability >= 80 ? "bf16" : "fp16"; }
 
 }  // namespace
 
@@ -97,7 +102,6 @@ text::Bpe training_tokenizer(const Options& options, const ModelEntry& entry, co
 }
 
 TrainingInputs read_training(const Options& given, const RunFolder& folder) {
-  require_device(given);
   Options options = given;
   if (options.tokenizer.empty()) options.tokenizer = folder.tokenizer();
   const ModelEntry& entry = find_model(options, true);
@@ -122,7 +126,6 @@ TrainingInputs read_training(const Options& given, const RunFolder& folder) {
 }
 
 Checkpoint open_checkpoint(const Options& options) {
-  require_device(options);
   auto folder = options.checkpoint;
   if (folder.empty()) {
     folder = options.out / "best";
@@ -132,8 +135,8 @@ Checkpoint open_checkpoint(const Options& options) {
     fail(Failure::bad_input, folder.string(), ": not a folder; --checkpoint names the folder of model.safetensors");
   }
   const auto sizes = io::read_config(folder / "config.json");
-  const std::string precision = options.precision == "auto" ? "fp32" : options.precision;
-  const ModelEntry* entry = of_size(sizes, precision);
+  const std::string precision = options.precision != "auto" ? options.precision : options.device == "cuda" ? precision_of_gpu() : "fp32";
+  const ModelEntry* entry = of_size(sizes, precision, options.device);
   if (entry == nullptr)
     fail(Failure::bad_input, (folder / "config.json").string(), ": no model of ", sizes.words(), " in ", precision, " is compiled in; `terse-summarize plan --help` lists those that are");
   Checkpoint checkpoint{folder, text::Bpe::load(folder), entry};
@@ -149,17 +152,16 @@ std::string text_of(const text::Bpe& tokenizer, std::span<const TokenId> ids) {
 
 const ModelEntry& find_model(const Options& options, bool training) {
   std::string precision = options.precision;
-  if (precision == "auto") {
+  if (precision == "auto" && options.device == "cuda") {
+    precision = precision_of_gpu();
+  } else if (precision == "auto") {
     precision = "fp32";
-    if (training && prefers_bfloat16() && find(options.model, "bf16") != nullptr) precision = "bf16";
+    if (training && prefers_bfloat16() && find(options.model, "bf16", "cpu") != nullptr) precision = "bf16";
   }
-  const ModelEntry* entry = find(options.model, precision);
-  if (entry == nullptr) fail(Failure::usage, "--model ", options.model, " --precision ", precision, " isn't compiled in; --help lists what is");
+  const ModelEntry* entry = find(options.model, precision, options.device);
+  if (entry == nullptr)
+    fail(Failure::usage, "--model ", options.model, " --precision ", precision, options.device == "cuda" ? " --device cuda" : "", " isn't compiled in; --help lists what is");
   return *entry;
-}
-
-void require_device(const Options& options) {
-  if (options.device == "cuda") fail(Failure::device, "--device cuda: this program was built without CUDA; use --device cpu");
 }
 
 std::filesystem::path initial_weights(const Options& options, const ModelEntry& entry) {

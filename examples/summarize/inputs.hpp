@@ -55,11 +55,8 @@ struct Checkpoint {
 /// --checkpoint, else best/ or checkpoint/ of --out; the compiled-in model of its size.
 Checkpoint open_checkpoint(const Options& options);
 
-/// The compiled-in model of that name. `training`: what `--precision auto` means depends on it.
+/// The compiled-in model of that name, for --device. `training`: what `--precision auto` means depends on it.
 const ModelEntry& find_model(const Options& options, bool training);
-
-/// Refuses --device cuda where this program has none.
-void require_device(const Options& options);
 
 /// The safetensors file that --init names, or nothing for scratch.
 std::filesystem::path initial_weights(const Options& options, const ModelEntry& entry);

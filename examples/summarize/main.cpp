@@ -88,6 +88,7 @@ int main_of(int argc, char** argv) {
   }
   const std::string command = app.get_subcommands().front()->get_name();
   if (command == "train" || command == "run") complete(*app.get_subcommands().front(), options);
+  choose_device(*app.get_subcommands().front(), options);
   options.require_possible();
   const std::set<std::string> stops_in_order{"demo", "train", "run", "evaluate", "predict", "generate", "doctor"};  // these ask interrupted()
   if (stops_in_order.contains(command)) stop_in_order();

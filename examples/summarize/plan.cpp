@@ -26,7 +26,6 @@ double operations_per_step(const io::ModelSizes& sizes, double samples) {
 }  // namespace
 
 int plan(const Options& options) {
-  require_device(options);
   const ModelEntry& entry = find_model(options, true);
   const auto model = entry.make();
   const auto schedule = options.train_options().schedule;

@@ -7,6 +7,7 @@
 #include <terse/core/json.hpp>
 #include <terse/io/file.hpp>
 
+#include "gpus.hpp"
 #include "run_folder.hpp"
 #include "usage.hpp"
 
@@ -82,6 +83,19 @@ void continue_run(CLI::App& command, Options& options, const BegunRun& run, bool
 }
 
 }  // namespace
+
+void choose_device(const CLI::App& command, Options& options) {
+  if (command.get_option_no_throw("--device") == nullptr) options.device = "cpu";
+  if (options.device == "cpu") return;
+  const auto gpus = usable_gpus().size();
+  if (options.device == "auto") options.device = gpus > 0 ? "cuda" : "cpu";
+  if (options.device == "cpu") return;
+  if (gpus == 0) fail(Failure::device, "--device cuda: ", why_no_gpu(), "; use --device cpu");
+  const CLI::Option* const ranks = command.get_option_no_throw("--ranks");
+  if (ranks == nullptr || ranks->count() == 0) options.ranks = static_cast<int>(gpus);
+  if (static_cast<std::size_t>(options.ranks) > gpus)
+    fail(Failure::device, "--ranks ", options.ranks, ": there ", gpus == 1 ? "is 1 GPU" : concat("are ", gpus, " GPUs"), ", and a rank needs one of its own; ask for fewer, or use --device cpu");
+}
 
 double as_typed(float value) { return std::stod(concat(value)); }
 

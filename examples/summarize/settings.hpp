@@ -15,6 +15,10 @@ nlohmann::ordered_json settings_of(const Options& options);
 ///            Failure::bad_input: a file can't be read
 void complete(CLI::App& command, Options& options);
 
+/// What --device auto means here, and how many ranks there are where nobody said: two on the CPU, one for each GPU.
+/// Errors     Failure::device: --device cuda, and this program has none or finds no GPU, or not one for each rank
+void choose_device(const CLI::App& command, Options& options);
+
 /// 0.7, not 0.699999988079071.
 double as_typed(float value);
 

@@ -23,7 +23,9 @@ void print_plan(const train::MemoryPlan& plan, Index tokens) {
 
 void print_header(const Options& options, const TrainingInputs& inputs, const ModelEntry& entry) {
   const auto schedule = options.train_options().schedule;
-  std::cerr << "DDP training: " << options.ranks << (options.ranks == 1 ? " CPU rank" : " CPU ranks") << " (threads, " << options.threads_per_rank() << " each)\n"
+  const std::string ranks = entry.device == "cuda" ? concat(options.ranks, options.ranks == 1 ? " GPU" : " GPUs")
+                                                   : concat(options.ranks, options.ranks == 1 ? " CPU rank" : " CPU ranks", " (threads, ", options.threads_per_rank(), " each)");
+  std::cerr << "DDP training: " << ranks << "\n"
             << "model: " << entry.model << ", " << entry.sizes.words() << ", " << entry.precision << "\n"
             << "vocabulary size: " << inputs.tokenizer.vocabulary() << "\n"
             << "init: " << options.init << "\n"
