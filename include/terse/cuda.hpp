@@ -12,6 +12,7 @@ static_assert(!layers_are_defined, "terse: include <terse/cuda.hpp> before <ters
 #include <terse/device/cuda.cuh>
 #include <terse/device/staging.cuh>
 #include <terse/ops/adamw/cuda.cuh>
+#include <terse/ops/cached_attention/cuda.cuh>
 #include <terse/ops/cast/cuda.cuh>
 #include <terse/ops/cross_entropy/cuda.cuh>
 #include <terse/ops/embedding/cuda.cuh>
@@ -19,7 +20,9 @@ static_assert(!layers_are_defined, "terse: include <terse/cuda.hpp> before <ters
 #include <terse/ops/gelu/cuda.cuh>
 #include <terse/ops/layer_norm/cuda.cuh>
 #include <terse/ops/matmul/cuda.cuh>
+#include <terse/ops/matmul/invariant.cuh>
 #include <terse/ops/reduce/cuda.cuh>
 #include <terse/ops/residual/cuda.cuh>
+#include <terse/ops/sample/cuda.cuh>
 
 #include <terse/terse.hpp>

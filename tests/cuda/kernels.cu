@@ -1,6 +1,7 @@
 // Every kernel for the sizes and dtypes that terse-summarize ships, compiled by nvcc for every architecture. Nothing here runs: what the
 // kernels compute is shown by tests/hostcuda, what they do on a GPU by a GPU.
 #include <terse/ops/adamw/cuda.cuh>
+#include <terse/ops/cached_attention/cuda.cuh>
 #include <terse/ops/cast/cuda.cuh>
 #include <terse/ops/cross_entropy/cuda.cuh>
 #include <terse/ops/embedding/cuda.cuh>
@@ -8,8 +9,10 @@
 #include <terse/ops/gelu/cuda.cuh>
 #include <terse/ops/layer_norm/cuda.cuh>
 #include <terse/ops/matmul/cuda.cuh>
+#include <terse/ops/matmul/invariant.cuh>
 #include <terse/ops/reduce/cuda.cuh>
 #include <terse/ops/residual/cuda.cuh>
+#include <terse/ops/sample/cuda.cuh>
 
 namespace terse {
 
@@ -61,6 +64,14 @@ struct Kernels {
     ops::cross_entropy<V>(cuda, logits, batch.targets, column);
     ops::cross_entropy_with_gradient<V>(cuda, logits, batch.targets, batch.weights, column, Rows<A, P>{});
     ops::weighted_sum(cuda, batch.weights, column, nullptr);
+  }
+  void decode() const {
+    const Matrix<A, C, C> weight;
+    ops::invariant_matmul(cuda, stream, weight, stream);
+    const Rows<float, P> logits;
+    ops::invariant_matmul_transposed(cuda, stream, Matrix<A, P, C>{}, logits);
+    ops::forward(cuda, ops::CachedAttention{}, ops::CacheRows{}, Rows<float, 3 * C>{}, ops::KeyValueCache<A, 12, context, 64>{}, stream);
+    ops::sample<V>(cuda, ops::Sample{}, logits, {}, {});
   }
 };
 

@@ -9,7 +9,7 @@
 
 namespace terse::device {
 
-/// Threads of a block wherever nothing speaks for another number: 8 warps, of which an SM of every architecture holds at least 4 blocks.
+/// Threads of a block wherever nothing speaks for another number: 8 warps; the 1024 threads of a T4's SM are 4 such blocks.
 inline constexpr int block_threads = 256;
 
 /// The first of this thread's `each` values, where a launch has one thread for so many.

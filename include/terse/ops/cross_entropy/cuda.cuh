@@ -40,7 +40,7 @@ struct SoftmaxShared {
 
 /// Of the first n of a row's logits, the same for every thread of the block. `logits` is at a multiple of 16 bytes.
 template <Real X>
-__device__ inline SoftmaxStatistics softmax_statistics(const X* logits, Index n) {
+__device__ inline SoftmaxStatistics softmax_statistics(const X* logits, Index n, SoftmaxShared& shared) {
   constexpr int each = device::values_per_access<X>;
   SoftmaxStatistics mine{-std::numeric_limits<float>::infinity(), 0};
   const Index whole = n / each * each;
@@ -53,7 +53,6 @@ __device__ inline SoftmaxStatistics softmax_statistics(const X* logits, Index n)
     for (const float value : values) mine.sum += expf(value - mine.largest);
   }
   if (const Index v = whole + threadIdx.x; v < n) mine = JoinStatistics{}(mine, {device::to_float(logits[v]), 1});
-  auto& shared = device::shared<SoftmaxShared>();
   const SoftmaxStatistics all = ReduceStatistics(shared.reduce).Reduce(mine, JoinStatistics{});
   if (threadIdx.x == 0) shared.row = all;
   __syncthreads();
@@ -63,7 +62,7 @@ __device__ inline SoftmaxStatistics softmax_statistics(const X* logits, Index n)
 template <Real X>
 __global__ void __launch_bounds__(softmax_threads) cross_entropy(RowsView<const X> logits, Index vocabulary, const TokenId* targets, float* loss) {
   const Index n = blockIdx.x;
-  const auto statistics = softmax_statistics(logits[n], vocabulary);
+  const auto statistics = softmax_statistics(logits[n], vocabulary, device::shared<SoftmaxShared>());
   if (threadIdx.x == 0) loss[n] = statistics.largest + logf(statistics.sum) - device::to_float(logits[n][targets[n]]);
 }
 
@@ -80,7 +79,7 @@ __global__ void __launch_bounds__(softmax_threads) cross_entropy_with_gradient(R
   float slope = 0, factor = 0, at_target = 0;
   Index target = -1;
   if (counts) {
-    statistics = softmax_statistics(row, vocabulary);
+    statistics = softmax_statistics(row, vocabulary, device::shared<SoftmaxShared>());
     target = targets[n], at_target = device::to_float(row[target]);
     slope = loss_scale == nullptr ? weights[n] : weights[n] * *loss_scale, factor = slope / statistics.sum;
     if (threadIdx.x == 0) loss[n] = statistics.largest + logf(statistics.sum) - at_target;

@@ -7,7 +7,6 @@
 #include <type_traits>
 #include <vector>
 
-#include <terse/core/philox.hpp>
 #include <terse/device/cpu.hpp>
 #include <terse/device/simd.hpp>
 #include <terse/ops/cross_entropy/cpu.hpp>
@@ -91,13 +90,6 @@ double total_weight(std::span<const Candidate<S>> candidates) {
   return total;
 }
 
-/// Uniform in [0, 1), 53 bits.
-inline double uniform(std::uint64_t seed, Draw draw) {
-  const auto words = Philox{seed}({draw.step, static_cast<std::uint32_t>(draw.text), static_cast<std::uint32_t>(draw.text >> 32),
-                                   static_cast<std::uint32_t>(RandomUse::sample) << 28});
-  return static_cast<double>(std::uint64_t{words[0]} << 21 ^ words[1] >> 11) * 0x1p-53;
-}
-
 template <class S>
 TokenId draw_from(std::span<const Candidate<S>> candidates, double uniform) {
   double left = uniform * total_weight(candidates);
@@ -111,7 +103,7 @@ Choice<S> choose(const Sample& op, const S* x, Index vocabulary, Draw draw, std:
   const auto statistics = softmax_statistics(x, vocabulary);
   if (!std::isfinite(statistics.log_sum())) return {0, std::numeric_limits<S>::quiet_NaN()};
   const TokenId id = op.greedy ? static_cast<TokenId>(std::find(x, x + vocabulary, statistics.largest) - x)
-                               : draw_from<S>(weighted_candidates(op, x, vocabulary, scratch), uniform(op.seed, draw));
+                               : draw_from<S>(weighted_candidates(op, x, vocabulary, scratch), draw.uniform(op.seed));
   return {id, x[id] - statistics.log_sum()};
 }
 

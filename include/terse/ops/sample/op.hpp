@@ -20,6 +20,7 @@
 
 #include <terse/core/dtype.hpp>
 #include <terse/core/packed_batch.hpp>
+#include <terse/core/philox.hpp>
 #include <terse/core/shape.hpp>
 
 namespace terse::ops {
@@ -37,6 +38,12 @@ struct Sample {
 struct Draw {
   std::uint64_t text = 0;  ///< number of the text among all texts
   std::uint32_t step = 0;  ///< number of the token in its text
+
+  /// Uniform in [0, 1), 53 bits.
+  constexpr double uniform(std::uint64_t seed) const {
+    const auto words = Philox{seed}({step, static_cast<std::uint32_t>(text), static_cast<std::uint32_t>(text >> 32), static_cast<std::uint32_t>(RandomUse::sample) << 28});
+    return static_cast<double>(std::uint64_t{words[0]} << 21 ^ words[1] >> 11) * 0x1p-53;
+  }
 };
 
 /// The token that was chosen.
