@@ -27,8 +27,8 @@ struct Whole : nn::Module<nn::Linear<float, 2, 2>> {
   };
   using Module::Module;
   void forward(const PackedBatch&, const ops::DropoutPlan&, const Saved&, const Scratch&) const {}
-  double loss(const PackedBatch&, const Saved&, const Scratch&) const { return 0; }
-  double backward(const PackedBatch&, const ops::DropoutPlan&, float, const Saved&, const Scratch&, Gradients&) const { return 0; }
+  void loss(const PackedBatch&, const Saved&, const Scratch&) const {}
+  void backward(const PackedBatch&, const ops::DropoutPlan&, const float*, const Saved&, const Scratch&, Gradients&) const {}
 };
 static_assert(nn::TrainableModel<Whole>);
 static_assert(nn::Model<nn::Module<nn::Linear<float, 2, 2>>> && !nn::TrainableModel<nn::Module<nn::Linear<float, 2, 2>>>);
@@ -54,13 +54,18 @@ struct GradientsAreNone : Whole {
 };
 static_assert(nn::Model<GradientsAreNone> && !nn::HasGradients<GradientsAreNone>);
 
-struct LossIsFloat : Whole {
-  float loss(const PackedBatch&, const Saved&, const Scratch&) const { return 0; }
+struct LossTakesNoScratch : Whole {
+  void loss(const PackedBatch&, const Saved&) const {}
 };
-static_assert(nn::HasBackward<LossIsFloat> && !nn::HasLoss<LossIsFloat>);
+static_assert(nn::HasBackward<LossTakesNoScratch> && !nn::HasLoss<LossTakesNoScratch>);
+
+struct ScaleIsNumber : Whole {  // it lies in the device's memory
+  void backward(const PackedBatch&, const ops::DropoutPlan&, float, const Saved&, const Scratch&, Gradients&) const {}
+};
+static_assert(!nn::HasBackward<ScaleIsNumber>);
 
 struct NotConst : Whole {
-  double backward(const PackedBatch&, const ops::DropoutPlan&, float, const Saved&, const Scratch&, Gradients&) { return 0; }
+  void backward(const PackedBatch&, const ops::DropoutPlan&, const float*, const Saved&, const Scratch&, Gradients&) {}
 };
 static_assert(!nn::HasBackward<NotConst> && nn::HasForward<NotConst>);
 
