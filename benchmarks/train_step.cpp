@@ -41,7 +41,7 @@ void train_step(benchmark::State& state) {
   text::BatchStorage storage(text::capacity_of(data.samples, numbers, numbers.size()));
   const PackedBatch batch = text::pack(data.samples, numbers, storage);
   const auto targets = static_cast<Index>(batch.targets.size());
-  cpu.reserve_workspace(train::conversion_bytes<Model>(batch.tokens()));
+  cpu.reserve_workspace(train::workspace_bytes<Model>(batch.tokens()));
   cpu.reserve_thread_scratch(train::thread_bytes<Model>());
   dist::DistributedDataParallel ddp(model, solo, {batch.tokens(), batch.sequences()});
   optim::AdamW adamw(model);
@@ -70,7 +70,7 @@ void matrix_products(benchmark::State& state) {
   Index tokens = 0, targets = 0;
   for (const auto& sample : data.samples) tokens += static_cast<Index>(sample.tokens()), targets += static_cast<Index>(sample.targets());
   Cpu cpu;
-  cpu.reserve_workspace(train::conversion_bytes<Model>(tokens));
+  cpu.reserve_workspace(train::workspace_bytes<Model>(tokens));
   Tensor<Rows<Act, 4 * C>, Cpu> wide(cpu, tokens);
   Tensor<Rows<Act, C>, Cpu> narrow(cpu, tokens);
   Tensor<Rows<float, C>, Cpu> out(cpu, tokens);

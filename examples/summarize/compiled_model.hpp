@@ -66,7 +66,8 @@ class CompiledModel {
  public:
   virtual ~CompiledModel() = default;
 
-  virtual train::MemoryPlan plan(Index token_capacity, int threads, const train::TrainOptions& options) const = 0;
+  /// `capability`: of the GPU.
+  virtual train::MemoryPlan plan(Index token_capacity, Index sequences, int threads, const train::TrainOptions& options, int capability) const = 0;
   virtual std::size_t generation_bytes(Index decode_batch) const = 0;
   /// Trains as one rank among `communicator`'s; the observer hears on rank 0.
   virtual void train(const TrainJob& job, dist::Communicator& communicator, train::TrainObserver& observer) const = 0;

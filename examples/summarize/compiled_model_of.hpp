@@ -15,15 +15,21 @@ Device device_of(int rank, int threads) {
   else return Device(rank);
 }
 
+/// Compute capability, ten times the major number plus the minor one; 0: not a GPU.
+template <class Device>
+int capability_of(const Device& device) {
+  if constexpr (requires { device.capability(); }) return device.capability();
+  else return 0;
+}
+
 template <class Config, Precision P, class Device = Cpu>
 class CompiledModelOf final : public CompiledModel {
   using Model = models::Gpt<Config, P, Device>;
-  static constexpr bool converts_always = !std::is_same_v<typename Model::Parameter, terse::bfloat16>;  // OpenBLAS has a global name like it
-
  public:
-  train::MemoryPlan plan(Index token_capacity, int threads, const train::TrainOptions& options) const override {
-    return train::plan<Model>(token_capacity, threads, converts_always || !Blas::multiplies_bfloat16(), options.reproducible ? options.schedule.accumulate : 0,
-                              options.schedule.micro_batches());
+  train::MemoryPlan plan(Index token_capacity, Index sequences, int threads, const train::TrainOptions& options, int capability) const override {
+    return train::plan<Model>(token_capacity, sequences,
+                              {.threads = threads, .takes_workspace = train::takes_workspace<Model>(),
+                               .tree_leaves = options.reproducible ? options.schedule.accumulate : 0, .micro_batches = options.schedule.micro_batches(), .capability = capability});
   }
 
   std::size_t generation_bytes(Index decode_batch) const override {
@@ -42,7 +48,7 @@ class CompiledModelOf final : public CompiledModel {
     if (job.tensors.empty()) trainer.share_parameters();
     else trainer.resume(job.state);
     if (communicator.is_first()) {  // every rank has its memory and its parameters
-      job.on_start(plan(trainer.token_capacity(), job.threads, job.options), trainer.token_capacity());
+      job.on_start(plan(trainer.token_capacity(), job.options.schedule.batch, job.threads, job.options, capability_of(device)), trainer.token_capacity());
       if (!job.tensors.empty()) job.on_resume(trainer.state(), keeper.weights());
     }
     trainer.run(keeper);

@@ -7,6 +7,7 @@
 #include <terse/train/progress.hpp>
 
 #include "commands.hpp"
+#include "gpus.hpp"
 
 namespace summarize {
 
@@ -30,7 +31,8 @@ int plan(const Options& options) {
   const auto model = entry.make();
   const auto schedule = options.train_options().schedule;
   const Index worst = options.batch * entry.sizes.context, usual = static_cast<Index>(static_cast<double>(options.batch) * tokens_per_sample);
-  const auto plan_of = [&](Index tokens) { return model->plan(tokens, options.threads_per_rank(), options.train_options()); };
+  const int gpu_capability = usable_gpus().empty() ? 75 : usable_gpus().front().capability;
+  const auto plan_of = [&](Index tokens) { return model->plan(tokens, options.batch, options.threads_per_rank(), options.train_options(), gpu_capability); };
   const auto largest = plan_of(worst), typical = plan_of(std::min(usual, worst));
   const double operations = operations_per_step(entry.sizes, static_cast<double>(schedule.samples_per_step()));
   if (options.json) {
@@ -56,7 +58,7 @@ int plan(const Options& options) {
   row("optimizer", typical.optimizer, largest.optimizer);
   row("saved activations", typical.activations, largest.activations);
   row("scratch", typical.scratch, largest.scratch);
-  row("16-bit conversion", typical.conversion, largest.conversion);
+  row("workspace", typical.workspace, largest.workspace);
   row("threads", typical.threads, largest.threads);
   row("total", typical.total(), largest.total());
   std::cout << "generation, " << options.decode_batch << " at a time: " << size(model->generation_bytes(options.decode_batch)) << "\n\n"

@@ -18,7 +18,7 @@ void print_plan(const train::MemoryPlan& plan, Index tokens) {
   const auto size = train::byte_size;
   std::cerr << "memory plan for each rank: " << size(plan.total()) << " (parameters " << size(plan.parameters) << ", gradients " << size(plan.gradients)
             << ", optimizer " << size(plan.optimizer) << ", activations " << size(plan.activations) << " for " << tokens << " tokens, scratch "
-            << size(plan.scratch + plan.conversion + plan.threads) << ")\n";
+            << size(plan.scratch + plan.workspace + plan.threads) << ")\n";
 }
 
 void print_header(const Options& options, const TrainingInputs& inputs, const ModelEntry& entry) {

@@ -1,5 +1,5 @@
 // A program with CUDA: plain C++ over its runtime.
-#include <cuda_runtime_api.h>
+#include <cuda_runtime.h>
 
 #include "../gpus.hpp"
 

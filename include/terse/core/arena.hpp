@@ -45,9 +45,18 @@ class Arena {
   std::size_t used_ = 0;
 };
 
+namespace detail {
+
+// Not a lambda: nvcc's front end has none in a requirement.
+struct TakesAnyView {
+  constexpr void operator()(auto&, Index) const {}
+};
+
+}  // namespace detail
+
 /// What this header calls a group of tensors.
 template <class Group>
-concept ViewGroup = std::is_default_constructible_v<Group> && requires(Group group) { group.each([](auto&, Index) {}, Extent{}); };
+concept ViewGroup = std::is_default_constructible_v<Group> && requires(Group group) { group.each(detail::TakesAnyView{}, Extent{}); };
 
 namespace detail {
 

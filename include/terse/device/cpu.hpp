@@ -50,6 +50,8 @@ class Cpu {
   using Memory = CpuMemory;
   /// An op has done its work when it returns.
   static constexpr bool runs_behind = false;
+  /// Bytes that the libraries it calls take beside the workspace, as far as we give them.
+  static constexpr std::size_t library_bytes(int /*capability*/) { return 0; }
 
   /// `threads` 0: as many as OpenMP would use (OMP_NUM_THREADS, else one a core). Compiled without OpenMP: one, whatever is asked.
   explicit Cpu(int threads = 0) : threads_(openmp::team(threads)) {}

@@ -22,6 +22,8 @@ namespace terse::inline TERSE_ISA {
 class Cuda {
  public:
   using Memory = CudaMemory;
+  /// cuBLASLt's workspace.
+  static constexpr std::size_t library_bytes(int capability) { return device::MatmulPlans::workspace_bytes(capability); }
   /// An op is queued when it returns.
   static constexpr bool runs_behind = true;
 

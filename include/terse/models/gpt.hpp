@@ -17,6 +17,7 @@
 #include <terse/ops/cross_entropy/cpu.hpp>
 #include <terse/ops/embedding/cpu.hpp>
 #include <terse/ops/gather/cpu.hpp>
+#include <terse/ops/workspace/cpu.hpp>
 
 namespace terse::models {
 
@@ -112,13 +113,16 @@ class Gpt<ConfigType, P, DeviceType> : public GptModule<ConfigType, P, DeviceTyp
     }
   };
 
-  /// Bytes of workspace that the largest matmul of a step takes where 16-bit inputs must be converted: logits, or the MLP.
+  /// Bytes of the device's workspace that the largest of a step's ops takes.
   static constexpr std::size_t workspace_bytes(Index tokens) {
-    return std::max(ops::matmul_workspace<Parameter>(tokens, 4 * C, C), ops::matmul_workspace<Parameter>(std::min(tokens, head_rows), padded_V, C));
+    using Needs = ops::Workspace<Device>;
+    return std::max({Needs::template product<Parameter>(tokens, 4 * C, C), Needs::template product<Parameter>(std::min(tokens, head_rows), padded_V, C),
+                     Needs::column_sums(4 * C, 1), Needs::column_sums(C, 2), Needs::added_rows(tokens), Needs::attention(tokens, Config::heads)});
   }
   /// Bytes that attention takes for each thread, in training or against a cache.
   static constexpr std::size_t thread_scratch_bytes() {
-    return std::max(ops::attention_scratch<Stream, C / Config::heads>(Config::context), static_cast<std::size_t>(Config::context) * sizeof(Stream));
+    return std::max(ops::Workspace<Device>::template attention_of_thread<Stream, C / Config::heads>(Config::context),
+                    static_cast<std::size_t>(Config::context) * sizeof(Stream));
   }
 
   /// Runs the batch up to the last norm.

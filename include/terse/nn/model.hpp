@@ -31,7 +31,7 @@ concept Model = Real<typename M::Parameter> && Real<typename M::Stream> && requi
 /// The same layers for the gradients, in the stream's dtype: `Gradients`.
 template <class M>
 concept HasGradients = Precision<typename M::PrecisionPolicy> && std::is_default_constructible_v<typename M::Gradients> &&
-                       requires(typename M::Gradients& gradients) { gradients.parameters([](std::string_view, auto&, ParameterTraits = {}) {}); };
+                       requires(typename M::Gradients& gradients) { gradients.parameters(detail::TakesAnyParameter{}); };
 
 /// `Saved`: what backward needs of forward. A group of views with `constexpr void each(auto&& visit, Extent extent)` (core/arena.hpp).
 template <class M>

@@ -85,9 +85,14 @@ constexpr void walk_member(const ParameterName& name, Member& member, const Para
   }
 }
 
+// Not a lambda: nvcc's front end has none in a requirement.
+struct TakesAnyParameter {
+  constexpr void operator()(std::string_view, auto&, ParameterTraits = {}) const {}
+};
+
 template <class Layer>
 struct ListsParameters {
-  static constexpr bool value = requires(Layer& layer) { layer.parameters([](std::string_view, auto&, ParameterTraits = {}) {}); };
+  static constexpr bool value = requires(Layer& layer) { layer.parameters(TakesAnyParameter{}); };
   static_assert(value, "terse: a layer lists what it has in `constexpr void parameters(auto&& visit)`, see terse/nn/parameters.hpp");
 };
 

@@ -6,8 +6,10 @@
 
 #include <terse/core/arena.hpp>
 #include <terse/device/blas.hpp>
+#include <terse/device/staging.hpp>
 #include <terse/dist/ddp.hpp>
 #include <terse/nn/model.hpp>
+#include <terse/ops/workspace/cpu.hpp>
 #include <terse/optim/adamw.hpp>
 #include <terse/train/step_report.hpp>
 
@@ -20,18 +22,19 @@ struct MemoryPlan {
   std::size_t optimizer = 0;   ///< moments, and the master copy where parameters have 16 bits
   std::size_t activations = 0; ///< kept from forward to backward
   std::size_t scratch = 0;     ///< overwritten by each layer, logits of target rows among it
-  std::size_t conversion = 0;  ///< 16-bit inputs as float, where the device can't multiply them
+  std::size_t workspace = 0;   ///< of one op at a time: 16-bit inputs as float on a CPU that can't multiply them; partial sums, sorting and cuBLASLt's on a GPU
   std::size_t threads = 0;     ///< attention's working memory of each thread
 
   /// Of all of them.
-  constexpr std::size_t total() const { return parameters + gradients + optimizer + activations + scratch + conversion + threads; }
+  constexpr std::size_t total() const { return parameters + gradients + optimizer + activations + scratch + workspace + threads; }
 };
 
-/// Bytes of workspace for the largest matmul of a step, as the model says.
+/// Bytes of workspace for the largest op of a step: the model's as it says, and the step's own.
 template <nn::TrainableModel Model>
-constexpr std::size_t conversion_bytes(Index tokens) {
-  if constexpr (requires { Model::workspace_bytes(tokens); }) return Model::workspace_bytes(tokens);
-  else return 0;
+constexpr std::size_t workspace_bytes(Index tokens) {
+  const std::size_t step = ops::Workspace<typename Model::Device>::step(tokens + 1, static_cast<Index>(Model::table.size()));
+  if constexpr (requires { Model::workspace_bytes(tokens); }) return std::max(step, Model::workspace_bytes(tokens));
+  else return step;
 }
 
 /// Bytes of scratch for each thread, as the model says.
@@ -41,26 +44,41 @@ constexpr std::size_t thread_bytes() {
   else return 0;
 }
 
+/// Whether the model's products need the workspace on this machine: not 16-bit ones on a CPU that has them.
+template <nn::TrainableModel Model>
+bool takes_workspace() {
+  return !std::is_same_v<typename Model::Device, Cpu> || !std::is_same_v<typename Model::Parameter, bfloat16> || !Blas::multiplies_bfloat16();
+}
+
 /// Sets aside on the model's device what micro-batches of up to `tokens` tokens take of it. Trainer does so itself.
 template <nn::TrainableModel Model>
 void reserve(const Model& model, Index tokens) {
-  if (!std::is_same_v<typename Model::Parameter, bfloat16> || !Blas::multiplies_bfloat16()) model.device().reserve_workspace(conversion_bytes<Model>(tokens));
+  if (takes_workspace<Model>()) model.device().reserve_workspace(workspace_bytes<Model>(Staging<typename Model::Device>::extent({tokens, 0}).tokens));
   model.device().reserve_thread_scratch(thread_bytes<Model>());
 }
 
-/// The plan for micro-batches of up to `tokens` tokens. `converts`: the device has no 16-bit products. `tree_leaves`: as DistributedDataParallel's.
-/// `micro_batches`: of a step, over all ranks.
+/// What the bytes depend on besides the model and its tokens.
+struct PlanOptions {
+  int threads = 1;             ///< of a CPU rank
+  bool takes_workspace = true; ///< see takes_workspace(), which a compiler can't ask
+  long tree_leaves = 0;        ///< as DistributedDataParallel's
+  Index micro_batches = 16;    ///< of a step, over all ranks
+  int capability = 75;         ///< of a GPU
+};
+
+/// The plan for micro-batches of up to `tokens` tokens in up to `sequences` documents.
 template <nn::TrainableModel Model>
-constexpr MemoryPlan plan(Index tokens, int threads = 1, bool converts = true, long tree_leaves = 0, Index micro_batches = 16) {
+constexpr MemoryPlan plan(Index tokens, Index sequences, const PlanOptions& options = {}) {
   using Ddp = dist::DistributedDataParallel<Model>;
-  const Extent capacity{tokens, tokens};
+  using Device = typename Model::Device;
+  const Extent capacity{tokens, sequences};
   return {.parameters = static_cast<std::size_t>(Model::flat_size) * sizeof(typename Model::Parameter),
-          .gradients = Ddp::gradient_bytes(tree_leaves),
+          .gradients = Ddp::gradient_bytes(options.tree_leaves),
           .optimizer = optim::AdamW<Model>::bytes(),
           .activations = Ddp::saved_bytes(capacity),
-          .scratch = Ddp::scratch_bytes(capacity) + StepReports<typename Model::Device, typename Model::Stream>::bytes(micro_batches),
-          .conversion = converts ? conversion_bytes<Model>(tokens) : 0,
-          .threads = thread_bytes<Model>() * static_cast<std::size_t>(threads)};
+          .scratch = Ddp::scratch_bytes(capacity) + StepReports<Device, typename Model::Stream>::bytes(options.micro_batches),
+          .workspace = (options.takes_workspace ? workspace_bytes<Model>(Staging<Device>::extent(capacity).tokens) : 0) + Device::library_bytes(options.capability),
+          .threads = std::is_same_v<Device, Cpu> ? round_up(thread_bytes<Model>(), alignment_bytes) * static_cast<std::size_t>(options.threads) : 0};
 }
 
 namespace gpus {
@@ -74,6 +92,7 @@ struct t4 {
 
 /// True if the worst micro-batch (`samples` documents that fill the context) fits: `static_assert(fits<Model, gpus::t4>)`.
 template <class Model, class Gpu, int samples = 16>
-inline constexpr bool fits = plan<Model>(Index{samples} * Model::Config::context, 0, false).total() <= Gpu::bytes;
+inline constexpr bool fits =
+    plan<Model>(Index{samples} * Model::Config::context, samples, PlanOptions{.threads = 0, .takes_workspace = !std::is_same_v<typename Model::Device, Cpu>}).total() <= Gpu::bytes;
 
 }  // namespace terse::train

@@ -273,10 +273,10 @@ class Trainer<ModelType> {
   void begin_step() {
     const long step = begun_++;
     const auto size = sampler_.size_of(sampler_.first_cursor(step), options_.schedule.samples_per_step());
-    begun(step) = {{.step = step + 1, .lr = options_.rates.at(step), .samples = size.sequences, .tokens = size.tokens, .targets = size.target_rows,
-                    .parts = {}, .validation_loss = {}},
-                   Clock::now()};
     StepRecord& record = begun(step).record;
+    begun(step).start = Clock::now();
+    record = StepRecord{.step = step + 1, .lr = options_.rates.at(step), .samples = size.sequences, .tokens = size.tokens, .targets = size.target_rows,
+                        .parts = {}, .validation_loss = {}};
     run_micro_batches(step, record.parts);
     auto start = Clock::now();
     ddp_.reduce();
@@ -284,7 +284,8 @@ class Trainer<ModelType> {
     record.parts.reduce = milliseconds_since(start);
 
     start = Clock::now();
-    adamw_.step(ddp_.gradient(), {.adamw = {.lr = record.lr, .beta1 = options_.beta1, .beta2 = options_.beta2, .weight_decay = options_.weight_decay}, .clip = options_.clip});
+    const ops::AdamW adamw{.lr = record.lr, .beta1 = options_.beta1, .beta2 = options_.beta2, .weight_decay = options_.weight_decay};
+    adamw_.step(ddp_.gradient(), optim::UpdateRules{.adamw = adamw, .clip = options_.clip});
     reports_.send(adamw_.device_state());
     record.parts.optimizer = milliseconds_since(start);
   }

@@ -57,7 +57,7 @@ TEST_CASE("a whole run: every part, in words too") {
   run.write("evaluation.json", evaluation.dump());
   run.write("predictions.jsonl", Json{{"id", "a"}, {"dialogue", "#Person1#: Hi.\n#Person2#: Ho."}, {"reference", "They greet."}, {"summary", "They meet."}}.dump() + "\n");
   run.write("run.json", Json{{"model", "demo"}, {"precision", "fp32"}, {"sizes", "2 layers, width 128"}, {"settings", {{"data", "some/train.csv"}, {"steps", 200}}},
-                             {"memory_plan", {{"parameters", 1 << 20}, {"gradients", 2 << 20}, {"conversion", 0}, {"total", 3 << 20}}}, {"token_capacity", 2048}, {"finished", true}}.dump());
+                             {"memory_plan", {{"parameters", 1 << 20}, {"gradients", 2 << 20}, {"workspace", 0}, {"total", 3 << 20}}}, {"token_capacity", 2048}, {"finished", true}}.dump());
   const auto html = parsed(run.report());
   for (const char* words : {"2 layers, width 128 \xC2\xB7 fp32", "data: train.csv", "Learning rate", "Gradient norm", "Loss", "mean of 5 steps", "ROUGE-Lsum", "0.3300 \xE2\x80\x93 0.3700", "They greet.", "#Person2#:",
                             "1.00 MiB", "33.3%", "3.00 MiB planned before the first step, for micro-batches of up to 2048 tokens", "forward and backward", "80.0 ms", "other", "10.0 ms", "the mean of 199 steps"}) {
@@ -66,7 +66,7 @@ TEST_CASE("a whole run: every part, in words too") {
   }
   CHECK(html.elements.count("svg") == 2 * 3 + 3);  // three plots with a box for their lines; ROUGE, memory, time
   CHECK(html.elements.count("desc") == 6);
-  CHECK_FALSE(contains(html.text, "conversion"));
+  CHECK_FALSE(contains(html.text, "workspace"));
   CHECK_FALSE(contains(html.text, "not finite"));
   CHECK_FALSE(contains(html.text, "isn't finished"));
 }
