@@ -1,0 +1,212 @@
+#pragma once
+// An op on both devices, with the same inputs:
+//
+//   on_both_devices([](OpRun& run) {
+//     const auto x = run.input<float>(rows * C);
+//     const auto y = run.output<T>(rows * C);
+//     run([&](auto& device, auto at) { ops::gelu_forward<Gelu::tanh>(device, Rows<float, C>{at(x), rows}, Rows<T, C>{at(y), rows}); });
+//     run.agrees("y", y, C);
+//   });
+//
+// Outputs are NaN beforehand and stand between fences. The body runs under several seeds of the machine (HOSTCUDA_SEEDS, 3 by default), each
+// another order of threads, blocks and streams; what the GPU wrote must be the same bits under each.
+#include <cmath>
+#include <cstdlib>
+#include <cstring>
+#include <limits>
+#include <span>
+#include <string>
+#include <vector>
+
+#include <hostcuda/control.hpp>
+#include <terse/core/philox.hpp>
+#include <terse/device/cpu.hpp>
+#include <terse/device/cuda.cuh>
+
+#include "support/catch.hpp"
+#include "support/tolerance.hpp"
+
+/// The same values in the memory of both devices.
+template <class T>
+class Data {
+ public:
+  Data(terse::Cuda& cuda, std::vector<T> values) : cuda_(&cuda), cpu_(std::move(values)), gpu_(cuda.allocate(cpu_.size() * sizeof(T) + 2 * fence_bytes)) {
+    const std::vector<std::byte> fence(fence_bytes, fence_byte);
+    cuda.copy_from_host(gpu_.data(), fence.data(), fence_bytes);
+    cuda.copy_from_host(gpu(), cpu_.data(), cpu_.size() * sizeof(T));
+    cuda.copy_from_host(gpu_.data() + fence_bytes + cpu_.size() * sizeof(T), fence.data(), fence_bytes);
+  }
+  T* cpu() const { return const_cast<T*>(cpu_.data()); }
+  T* gpu() const { return reinterpret_cast<T*>(gpu_.data() + fence_bytes); }
+  std::size_t size() const { return cpu_.size(); }
+
+  /// The GPU's values.
+  std::vector<T> from_gpu() const {
+    std::vector<T> result(cpu_.size());
+    cuda_->copy_to_host(result.data(), gpu(), result.size() * sizeof(T));
+    return result;
+  }
+  bool fences_intact() const {
+    std::vector<std::byte> all(gpu_.bytes());
+    cuda_->copy_to_host(all.data(), gpu_.data(), all.size());
+    for (std::size_t i = 0; i < fence_bytes; ++i)
+      if (all[i] != fence_byte || all[all.size() - 1 - i] != fence_byte) return false;
+    return true;
+  }
+
+ private:
+  static constexpr std::size_t fence_bytes = 256;
+  static constexpr std::byte fence_byte{0xA5};
+
+  terse::Cuda* cuda_;
+  std::vector<T> cpu_;
+  terse::Cuda::Memory gpu_;
+};
+
+/// Addresses as one device has them.
+struct AtCpu {
+  template <class T>
+  T* operator()(const Data<T>& data) const { return data.cpu(); }
+};
+struct AtGpu {
+  template <class T>
+  T* operator()(const Data<T>& data) const { return data.gpu(); }
+};
+
+class OpRun {
+ public:
+  terse::Cpu cpu{1};
+  terse::Cuda cuda{0};
+
+  OpRun() {
+    cpu.reserve_workspace(std::size_t{16} << 20);
+    cpu.reserve_thread_scratch(std::size_t{1} << 20);
+    cuda.reserve_workspace(std::size_t{4} << 20);
+  }
+
+  /// Amplitude times k / 64 / 2^e with k in [-64, 64) and e in [0, 8): 16 bits hold it exactly; float's sums of it round.
+  template <terse::Real T>
+  Data<T> input(terse::Index count, double amplitude = 2) {
+    terse::RandomStream random(1, terse::RandomUse::synthesize, inputs_++);
+    std::vector<T> values(static_cast<std::size_t>(count));
+    for (T& value : values)
+      value = static_cast<T>(static_cast<float>(std::ldexp((static_cast<double>(random.below(128)) - 64) / 64, -static_cast<int>(random.below(8))) * amplitude));
+    return Data<T>(cuda, std::move(values));
+  }
+  template <class T>
+  Data<T> values(std::vector<T> given) { return Data<T>(cuda, std::move(given)); }
+  template <class T>
+  Data<T> values(std::span<const T> given) { return Data<T>(cuda, std::vector<T>(given.begin(), given.end())); }
+  /// NaN everywhere.
+  template <class T>
+  Data<T> output(terse::Index count) {
+    std::vector<T> poison(static_cast<std::size_t>(count));
+    std::memset(static_cast<void*>(poison.data()), 0xFF, poison.size() * sizeof(T));
+    return Data<T>(cuda, std::move(poison));
+  }
+
+  /// Calls op(device, at) for both devices; at(data) is the data's address there.
+  template <class Op>
+  void operator()(Op&& op) {
+    op(cpu, AtCpu{});
+    op(cuda, AtGpu{});
+    cuda.synchronize();
+  }
+
+  /// Holds what the GPU wrote against what the CPU did, in rows of so many columns.
+  template <terse::Real T>
+  void agrees(const std::string& name, const Data<T>& data, terse::Index columns) {
+    INFO(name << ", " << terse::name_of(terse::dtype_of<T>()) << ", " << data.size() << " values in rows of " << columns);
+    const auto got = seen(data);
+    double worst = 0;
+    for (std::size_t first = 0; first < got.size(); first += static_cast<std::size_t>(columns)) worst = std::max(worst, worst_of_row(data.cpu() + first, got.data() + first, columns));
+    CHECK(worst <= 1);
+  }
+  /// As agrees, but bit for bit; only which NaN it is may differ.
+  template <terse::Real T>
+  void equals(const std::string& name, const Data<T>& data) {
+    INFO(name << ", " << terse::name_of(terse::dtype_of<T>()) << ", " << data.size() << " values");
+    const auto got = seen(data);
+    std::size_t different = 0;
+    for (std::size_t i = 0; i < got.size(); ++i) {
+      const T want = data.cpu()[i];
+      const bool nan = std::isnan(static_cast<float>(want)) && std::isnan(static_cast<float>(got[i]));
+      different += !nan && std::memcmp(static_cast<const void*>(&got[i]), static_cast<const void*>(&want), sizeof(T)) != 0;
+    }
+    CHECK(different == 0);
+  }
+
+  /// The bits of all that was compared.
+  const std::vector<std::byte>& bits() const { return bits_; }
+
+ private:
+  template <class T>
+  std::vector<T> seen(const Data<T>& data) {
+    CHECK(data.fences_intact());
+    auto got = data.from_gpu();
+    const auto bytes = std::as_bytes(std::span(got));
+    bits_.insert(bits_.end(), bytes.begin(), bytes.end());
+    return got;
+  }
+
+  /// The largest error of a row, in units of what is allowed.
+  template <class T>
+  static double worst_of_row(const T* want, const T* got, terse::Index columns) {
+    const auto number = [](T value) { return static_cast<double>(static_cast<terse::Wide<T>>(value)); };
+    double largest = 0, worst = 0;
+    for (terse::Index c = 0; c < columns; ++c)
+      if (std::isfinite(number(want[c]))) largest = std::max(largest, std::abs(number(want[c])));
+    for (terse::Index c = 0; c < columns; ++c) {
+      const double w = number(want[c]), g = number(got[c]);
+      if (w == g || (std::isnan(w) && std::isnan(g))) continue;
+      const double error = std::abs(w - g) / allowed(terse::dtype_of<T>(), w, largest);
+      worst = std::isnan(error) ? std::numeric_limits<double>::infinity() : std::max(worst, error);
+    }
+    return worst;
+  }
+  static double allowed(terse::Dtype dtype, double want, double largest) { return std::isfinite(want) ? allowed_error(dtype, want, largest) : 0; }
+
+  std::uint64_t inputs_ = 0;
+  std::vector<std::byte> bits_;
+};
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+inline constexpr bool is_sanitized = true;  // slow: one seed, dtype and width (clang says it otherwise, and does all)
+#else
+inline constexpr bool is_sanitized = false;
+#endif
+
+/// Runs body(OpRun&) under each seed; see the top of this file.
+template <class Body>
+void on_both_devices(Body&& body) {
+  const char* const asked = std::getenv("HOSTCUDA_SEEDS");
+  const std::uint64_t first_seed = hostcuda::seed(), seeds = is_sanitized ? 1 : asked == nullptr ? 3 : std::strtoull(asked, nullptr, 10);
+  std::vector<std::byte> bits;
+  for (std::uint64_t seed = first_seed; seed < first_seed + seeds; ++seed) {
+    INFO("seed " << seed);
+    hostcuda::set_seed(seed);
+    OpRun run;
+    body(run);
+    if (seed == first_seed) bits = run.bits();
+    CHECK(run.bits() == bits);
+  }
+  hostcuda::set_seed(first_seed);
+}
+
+/// Calls body(T{}) for each dtype that a GPU computes with.
+template <class Body>
+void for_each_dtype(Body&& body) {
+  body(terse::half{});
+  if constexpr (!is_sanitized) body(float{}), body(terse::bfloat16{});
+}
+
+template <terse::Index C>
+struct Width {
+  static constexpr terse::Index value = C;
+};
+/// Calls body(Width<C>{}) for each width: one access, part of a warp, warps and a rest, GPT-2's.
+template <class Body>
+void for_each_width(Body&& body) {
+  body(Width<200>{});
+  if constexpr (!is_sanitized) body(Width<8>{}), body(Width<768>{});
+}

@@ -1,0 +1,73 @@
+#include <terse/device/staging.cuh>
+#include <terse/ops/cast/cpu.hpp>
+#include <terse/ops/cast/cuda.cuh>
+
+#include "op_test.hpp"
+#include "support/owned_batch.hpp"
+
+using namespace terse;
+
+namespace {
+
+template <class T>
+std::vector<T> fetch(Cuda& cuda, std::span<const T> values) {
+  std::vector<T> result(values.size());
+  cuda.copy_to_host(result.data(), values.data(), values.size_bytes());
+  return result;
+}
+template <class T>
+std::vector<T> with_zeros(std::span<const T> values, std::size_t size) {
+  std::vector<T> result(values.begin(), values.end());
+  result.resize(size);
+  return result;
+}
+
+}  // namespace
+
+TEST_CASE("a staged batch is the batch, and a document of zeros up to a multiple of 64 tokens") {
+  on_both_devices([](OpRun& run) {
+    Staging<Cuda> staging(run.cuda, {.tokens = 130, .sequences = 4});
+    for (const auto& lengths : std::vector<std::vector<int>>{{1}, {64}, {30, 1, 34}, {63, 2}, {60, 70}, {5}}) {
+      const auto owned = OwnedBatch::of_lengths(lengths, 100);
+      const PackedBatch batch = owned, staged = staging.upload(batch);
+      const auto tokens = static_cast<std::size_t>(round_up(batch.tokens(), Index{64})), documents = lengths.size() + (batch.tokens() % 64 == 0 ? 0 : 1);
+      CHECK(fetch(run.cuda, staged.ids) == with_zeros(batch.ids, tokens));
+      CHECK(fetch(run.cuda, staged.positions) == with_zeros(batch.positions, tokens));
+      CHECK(fetch(run.cuda, staged.draws) == with_zeros(batch.draws, documents));
+      CHECK(fetch(run.cuda, staged.target_rows) == with_zeros(batch.target_rows, batch.target_rows.size()));
+      CHECK(fetch(run.cuda, staged.targets) == with_zeros(batch.targets, batch.targets.size()));
+      CHECK(fetch(run.cuda, staged.weights) == with_zeros(batch.weights, batch.weights.size()));
+      auto ends = with_zeros(batch.cu_seqlens, batch.cu_seqlens.size());
+      if (documents > lengths.size()) ends.push_back(static_cast<std::int32_t>(tokens));
+      CHECK(fetch(run.cuda, staged.cu_seqlens) == ends);
+      CHECK(static_cast<std::size_t>(staged.sequences()) == documents);
+      for (std::size_t b = 0; b < documents; ++b) CHECK(staged.samples[b] == (b < lengths.size() ? batch.samples[b] : -1));
+    }
+  });
+}
+
+// The CPU runs ahead: each batch's op is queued, and the next batch staged, before anything has run.
+TEST_CASE("a batch on its way doesn't disturb the one before") {
+  on_both_devices([](OpRun& run) {
+    constexpr Index tokens = 64;
+    Staging<Cuda> staging(run.cuda, {.tokens = tokens, .sequences = 1});
+    std::vector<OwnedBatch> batches;
+    for (std::uint32_t i = 0; i < 6; ++i) batches.push_back(OwnedBatch({{static_cast<int>(tokens), i}}, 100));
+    std::vector<Data<float>> outputs;
+    for (std::size_t i = 0; i < batches.size(); ++i) outputs.push_back(run.output<float>(static_cast<Index>(batches[i].view().weights.size())));
+    for (std::size_t i = 0; i < batches.size(); ++i) {
+      const PackedBatch staged = staging.upload(batches[i]);
+      ops::cast(run.cuda, staged.weights.data(), outputs[i].gpu(), static_cast<Index>(staged.weights.size()));
+    }
+    for (std::size_t i = 0; i < batches.size(); ++i) CHECK(outputs[i].from_gpu() == with_zeros(batches[i].view().weights, outputs[i].size()));
+  });
+}
+
+TEST_CASE("a batch above the capacity is refused") {
+  Cuda cuda(0);
+  Staging<Cuda> staging(cuda, {.tokens = 10, .sequences = 1});
+  CHECK(Staging<Cuda>::extent({.tokens = 130, .sequences = 4}).tokens == 192);
+  const auto too_long = OwnedBatch::of_lengths({11}, 100), too_many = OwnedBatch::of_lengths({2, 2}, 100);
+  CHECK_THROWS_AS(staging.upload(too_long), Error);
+  CHECK_THROWS_AS(staging.upload(too_many), Error);
+}

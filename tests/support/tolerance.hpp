@@ -1,0 +1,29 @@
+#pragma once
+// How far a GPU's result may be from the CPU's. The only such table: every comparison of the two goes through it.
+#include <algorithm>
+#include <cmath>
+
+#include <terse/core/dtype.hpp>
+
+struct Tolerance {
+  double relative;  ///< to the largest magnitude in the value's row: both sum in float, in different orders
+  double ulps;      ///< of the value: the floats that are rounded may lie on both sides of a tie
+};
+
+constexpr Tolerance gpu_tolerance(terse::Dtype dtype) {
+  using enum terse::Dtype;
+  return dtype == f64 ? Tolerance{1e-12, 0} : dtype == f32 ? Tolerance{1e-5, 0} : Tolerance{1e-5, 1};
+}
+
+/// One unit in the last place of a value of this dtype.
+inline double ulp(terse::Dtype dtype, double value) {
+  const bool is_half = dtype == terse::Dtype::f16;
+  const int digits = is_half ? 10 : 7, least = is_half ? -14 : -126;
+  return std::ldexp(1.0, std::max(std::ilogb(value == 0 ? 1e-300 : value), least) - digits);
+}
+
+/// How far `got` may be from `want`, in a row whose largest magnitude is `largest`.
+inline double allowed_error(terse::Dtype dtype, double want, double largest) {
+  const Tolerance tolerance = gpu_tolerance(dtype);
+  return tolerance.relative * largest + (tolerance.ulps > 0 ? tolerance.ulps * ulp(dtype, want) : 0);
+}
