@@ -12,6 +12,7 @@ static_assert(!layers_are_defined, "terse: include <terse/cuda.hpp> before <ters
 #include <terse/device/cuda.cuh>
 #include <terse/device/staging.cuh>
 #include <terse/ops/adamw/cuda.cuh>
+#include <terse/ops/attention/cuda.cuh>
 #include <terse/ops/cached_attention/cuda.cuh>
 #include <terse/ops/cast/cuda.cuh>
 #include <terse/ops/cross_entropy/cuda.cuh>

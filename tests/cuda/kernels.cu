@@ -1,6 +1,7 @@
 // Every kernel for the sizes and dtypes that terse-summarize ships, compiled by nvcc for every architecture. Nothing here runs: what the
 // kernels compute is shown by tests/hostcuda, what they do on a GPU by a GPU.
 #include <terse/ops/adamw/cuda.cuh>
+#include <terse/ops/attention/cuda.cuh>
 #include <terse/ops/cached_attention/cuda.cuh>
 #include <terse/ops/cast/cuda.cuh>
 #include <terse/ops/cross_entropy/cuda.cuh>
@@ -53,6 +54,14 @@ struct Kernels {
     ops::matmul(cuda, act, weight, act), ops::matmul(cuda, act, weight, stream);
     ops::matmul_gradient(cuda, act, act, Matrix<float, C, C>{}, Write::accumulate);
   }
+  template <Index heads>
+  void attention() const {
+    const Rows<A, 3 * C> qkv;
+    const typename ops::Attention<heads>::template Saved<float> saved;
+    ops::forward(cuda, ops::Attention<heads>{}, batch, dropout, qkv, act, saved);
+    ops::backward(cuda, ops::Attention<heads>{}, batch, dropout, qkv, act, saved, act, qkv);
+  }
+  void all_attention() const { attention<C / 128>(), attention<C / 64>(), attention<C / 32>(), attention<C / 16>(); }
   void ends() const {
     const Matrix<A, P, C> tokens;
     const Matrix<float, P, C> dtokens;

@@ -12,7 +12,8 @@ namespace terse::ops {
 /// Precision  inputs and outputs any Real; scores, probabilities and sums in float (double for double)
 /// Saved      log_sums: log of the softmax's denominator; backward recomputes P from it
 /// Backward   dqkv is overwritten; needs qkv, out, log_sums
-/// Scratch    attention_scratch bytes for each thread, reserved on the device before the loop
+/// Scratch    on a CPU attention_scratch bytes for each thread, on a GPU attention_workspace bytes, reserved on the device before the loop
+/// Sizes      on a GPU D is a multiple of 16 (fp32: of 8), at most 128
 /// Errors     none at run time but Failure::internal where scratch wasn't reserved
 template <Index heads>
 struct Attention {
