@@ -28,6 +28,17 @@ if(terse_cuda)
   add_library(terse_cuda INTERFACE)
   add_library(terse::cuda ALIAS terse_cuda)
   target_link_libraries(terse_cuda INTERFACE terse CUDA::cudart CUDA::cublasLt)
+  # Header and library from one place: Kaggle has two versions.
+  find_path(TERSE_NCCL_INCLUDE nccl.h HINTS ${CUDAToolkit_INCLUDE_DIRS})
+  find_library(TERSE_NCCL_LIBRARY nccl HINTS ${TERSE_NCCL_INCLUDE}/../lib ${CUDAToolkit_LIBRARY_DIR})
+  mark_as_advanced(TERSE_NCCL_INCLUDE TERSE_NCCL_LIBRARY)
+  if(TERSE_NCCL_INCLUDE AND TERSE_NCCL_LIBRARY)
+    target_include_directories(terse_cuda SYSTEM INTERFACE ${TERSE_NCCL_INCLUDE})
+    target_link_libraries(terse_cuda INTERFACE ${TERSE_NCCL_LIBRARY})
+    target_compile_definitions(terse_cuda INTERFACE TERSE_WITH_NCCL)
+  else()
+    message(STATUS "terse: NCCL not found, so a program uses one GPU (apt install libnccl-dev)")
+  endif()
   # Host code of nvcc is compiled for any CPU: its front end doesn't know the vectors of device/simd.hpp. 554: it takes a view's conversion
   # to a view of const for one to itself, where T is const already and the conversion isn't there.
   target_compile_options(terse_cuda INTERFACE "$<$<COMPILE_LANGUAGE:CUDA>:-std=c++20;--expt-relaxed-constexpr;-diag-suppress=554>")

@@ -10,7 +10,11 @@ static_assert(!layers_are_defined, "terse: include <terse/cuda.hpp> before <ters
 }  // namespace terse
 
 #include <terse/device/cuda.cuh>
+#include <terse/device/host_access.cuh>
+#include <terse/device/mirror.cuh>
+#include <terse/device/readback.cuh>
 #include <terse/device/staging.cuh>
+#include <terse/dist/nccl.cuh>
 #include <terse/ops/adamw/cuda.cuh>
 #include <terse/ops/attention/cuda.cuh>
 #include <terse/ops/cached_attention/cuda.cuh>
@@ -22,8 +26,11 @@ static_assert(!layers_are_defined, "terse: include <terse/cuda.hpp> before <ters
 #include <terse/ops/layer_norm/cuda.cuh>
 #include <terse/ops/matmul/cuda.cuh>
 #include <terse/ops/matmul/invariant.cuh>
+#include <terse/ops/overflow/cuda.cuh>
 #include <terse/ops/reduce/cuda.cuh>
 #include <terse/ops/residual/cuda.cuh>
 #include <terse/ops/sample/cuda.cuh>
+#include <terse/ops/workspace/cuda.cuh>
+#include <terse/optim/update.cuh>
 
 #include <terse/terse.hpp>

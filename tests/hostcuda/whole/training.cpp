@@ -1,0 +1,68 @@
+// A training step's whole: models::Gpt in a Trainer, on the emulated GPUs and on the CPU.
+#include <terse/cuda.hpp>
+
+#include <vector>
+
+#include "support/catch.hpp"
+
+using namespace terse;
+
+namespace {
+
+struct Small : models::Config<models::GptConfig{.vocabulary = 61, .context = 40, .layers = 2, .heads = 2, .width = 32}> {};
+
+std::vector<text::Sample> samples() {
+  std::vector<TokenId> ids;
+  for (TokenId i = 0; i < 600; ++i) ids.push_back((i * i + 7 * i) % 59);
+  return text::windows(ids, 23);
+}
+
+template <class Device>
+Device device_of(int rank) {
+  if constexpr (std::is_same_v<Device, Cpu>) return Cpu(1);
+  else return Device(rank);
+}
+
+struct Run {
+  std::vector<train::StepRecord> steps;
+  std::vector<float> parameters;
+};
+
+template <class P, class Device>
+Run train_on(int ranks, long steps, float dropout = 0.1f) {
+  using Model = models::Gpt<Small, P, Device>;
+  const auto data = samples();
+  const auto halves = text::split(data.size(), 0.1, 42);
+  Run run;
+  dist::launch(ranks, [&](dist::Communicator& communicator) {
+    Device device = device_of<Device>(communicator.rank());
+    Model model(device);
+    train::Trainer<Model> trainer(model, communicator, {data, halves.training, data, halves.validation},
+                                  {.schedule = {.batch = 3, .accumulate = 2, .ranks = ranks, .steps = steps}, .rates = {.lr = 1e-3, .warmup = 5, .decay = steps}, .dropout = dropout, .evaluate_every = 10});
+    if (communicator.is_first()) write_on_host(device, trainer.parameters(), Model::flat_size, [](float* parameters) { nn::initialize<Model>(parameters, 42); });
+    trainer.share_parameters();
+    trainer.run([&](const train::StepRecord& step) { run.steps.push_back(step); });
+    if (communicator.is_first())
+      read_on_host(device, trainer.parameters(), Model::flat_size, [&](const float* parameters) { run.parameters.assign(parameters, parameters + Model::flat_size); });
+  });
+  return run;
+}
+
+void check_alike(const Run& a, const Run& b, double tolerance) {
+  REQUIRE(a.steps.size() == b.steps.size());
+  for (std::size_t i = 0; i < a.steps.size(); ++i) {
+    INFO("step " << i + 1);
+    CHECK(a.steps[i].loss == Approx(b.steps[i].loss).epsilon(tolerance));
+    CHECK(a.steps[i].grad_norm == Approx(b.steps[i].grad_norm).epsilon(10 * tolerance));
+    CHECK(a.steps[i].validation_loss.has_value() == b.steps[i].validation_loss.has_value());
+    if (a.steps[i].validation_loss) CHECK(*a.steps[i].validation_loss == Approx(*b.steps[i].validation_loss).epsilon(tolerance));
+  }
+}
+
+}  // namespace
+
+TEST_CASE("fp32: losses and norms follow the CPU's for 20 steps") { check_alike(train_on<Fp32, Cuda>(1, 20), train_on<Fp32, Cpu>(1, 20), 1e-4); }
+
+TEST_CASE("two GPUs: as two CPU ranks") { check_alike(train_on<Fp32, Cuda>(2, 6), train_on<Fp32, Cpu>(2, 6), 1e-4); }
+
+TEST_CASE("fp16: trains, and as the CPU does within what 16 bits allow") { check_alike(train_on<Fp16Mixed, Cuda>(1, 6), train_on<Fp16Mixed, Cpu>(1, 6), 2e-2); }
