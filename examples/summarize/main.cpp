@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <csignal>
 #include <iostream>
 #include <map>
@@ -25,10 +26,11 @@ extern const CpuFeatures program_features = compiled_features;
 
 namespace {
 
-volatile std::sig_atomic_t interrupt_seen = 0;
+std::atomic<bool> interrupt_seen = false;  // ranks are threads that ask for it
+static_assert(std::atomic<bool>::is_always_lock_free, "a signal handler may write no other");
 
 extern "C" void on_interrupt(int signal) {
-  interrupt_seen = 1;
+  interrupt_seen = true;
   std::signal(signal, SIG_DFL);  // the second ctrl-C ends the program at once
 }
 
@@ -107,7 +109,7 @@ std::string one_line(std::string message) {
   return message;
 }
 
-bool interrupted() { return interrupt_seen != 0; }
+bool interrupted() { return interrupt_seen; }
 
 }  // namespace summarize
 
