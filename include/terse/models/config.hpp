@@ -32,15 +32,26 @@ struct WidthDivisibleByHeads {
   static constexpr bool value = true;
 };
 
+namespace detail {
+
+/// The sizes as given; GPT-2's where they are impossible, so that a model of them has no second mistake and the first message is the only one.
+constexpr GptConfig possible(GptConfig c) {
+  const bool positive = c.vocabulary > 0 && c.context > 0 && c.layers > 0 && c.heads > 0 && c.width > 0;
+  return positive && c.width % c.heads == 0 ? c : GptConfig{};
+}
+
+}  // namespace detail
+
 /// A GptConfig as a type. Derive a named struct from it, so that symbols and error messages stay short.
 template <GptConfig config>
 struct Config {
-  static constexpr int vocabulary = config.vocabulary, context = config.context, layers = config.layers, heads = config.heads, width = config.width;
-  static constexpr ops::Gelu gelu = config.gelu;
-  static constexpr Index padded_vocabulary = round_up(Index{vocabulary}, Index{128});  ///< rows in memory: tensor cores need multiples
+  static_assert(SizesArePositive<config.vocabulary, config.context, config.layers, config.heads, config.width>::value);
+  static_assert(WidthDivisibleByHeads<config.width, config.heads>::value);
 
-  static_assert(SizesArePositive<vocabulary, context, layers, heads, width>::value);
-  static_assert(WidthDivisibleByHeads<width, heads>::value);
+  static constexpr GptConfig sizes = detail::possible(config);
+  static constexpr int vocabulary = sizes.vocabulary, context = sizes.context, layers = sizes.layers, heads = sizes.heads, width = sizes.width;
+  static constexpr ops::Gelu gelu = sizes.gelu;
+  static constexpr Index padded_vocabulary = round_up(Index{vocabulary}, Index{128});  ///< rows in memory: tensor cores need multiples
 };
 
 namespace detail {
