@@ -52,7 +52,8 @@ inline constexpr std::size_t longest_text = std::size_t{16} << 20;
 /// `file`: its name, for messages.
 ///
 /// Errors     Failure::bad_input with file and line: no header, a row with more or fewer fields than the header, a quote that isn't
-///            closed or stands inside an unquoted field, a field over longest_text, NUL bytes, bytes that aren't UTF-8
+///            closed or stands inside an unquoted field, a field over longest_text, NUL bytes, bytes that aren't UTF-8. Where the first
+///            line has semicolons or tabs and no comma, that is said instead
 Csv parse_csv(std::string_view text, std::string file);
 
 /// Parses a CSV file.
@@ -123,7 +124,7 @@ class Parser {
     if (at < piece.size() && piece[at] == '"')
       fail(Failure::bad_input, csv_.file, ":", line, ": byte ", at + 1, ": a quote inside a field without quotes; put the field in quotes and write \"\" for each quote in it");
     fail(Failure::bad_input, csv_.file, ":", line, ": byte ", at + 1, ": text after a closing quote, which was opened at line ", quoted_line_,
-         "; write \"\" for a quote inside quotes");
+         "; write \"\" for a quote inside quotes, or close the one that isn't closed before line ", quoted_line_);
   }
 
   static void on_field(void* field, std::size_t size, void* self) {
@@ -175,20 +176,47 @@ inline void require_fields(const Csv& csv, const CsvRow& row) {
 
 }  // namespace csv
 
-inline Csv parse_csv(std::string_view text, std::string file) {
-  if (text.starts_with(byte_order_mark)) text.remove_prefix(byte_order_mark.size());
-  Csv csv{std::move(file), {}, {}};
-  csv::require_text(csv.file, text);
-  csv::Parser(csv).parse(text);
+namespace csv {
+
+/// What stands between the names of a first line that has no comma: a semicolon or a tab, in words; empty: neither.
+inline std::string_view other_separator(std::string_view header) {
+  if (header.find(',') != std::string_view::npos) return "";
+  return header.find(';') != std::string_view::npos ? "semicolons" : header.find('\t') != std::string_view::npos ? "tabs" : "";
+}
+
+/// Then every other complaint would mislead.
+[[noreturn]] inline void refuse_separator(const std::string& file, std::string_view separator) {
+  fail(Failure::bad_input, file, ":1: fields are separated by ", separator, "; save the file with commas");
+}
+
+inline void parse(std::string_view text, Csv& csv) {
+  require_text(csv.file, text);
+  Parser(csv).parse(text);
   if (csv.rows.empty()) fail(Failure::bad_input, csv.file, ": is empty; its first line must name the columns");
   csv.columns = std::move(csv.rows.front().fields);
   csv.rows.erase(csv.rows.begin());
-  for (const auto& row : csv.rows) csv::require_fields(csv, row);
+  for (const auto& row : csv.rows) require_fields(csv, row);
+}
+
+}  // namespace csv
+
+inline Csv parse_csv(std::string_view text, std::string file) {
+  if (text.starts_with(byte_order_mark)) text.remove_prefix(byte_order_mark.size());
+  Csv csv{std::move(file), {}, {}};
+  try {
+    csv::parse(text, csv);
+  } catch (const Error& error) {
+    const auto separator = text.empty() ? "" : csv::other_separator(csv::first_line(text, csv::line_end_of(text)));
+    if (error.failure() == Failure::bad_input && !separator.empty()) csv::refuse_separator(csv.file, separator);
+    throw;
+  }
   return csv;
 }
 
 inline std::size_t Csv::column(std::string_view name) const {
   const auto found = std::find(columns.begin(), columns.end(), name);
+  if (found == columns.end() && columns.size() == 1)
+    if (const auto separator = csv::other_separator(columns[0]); !separator.empty()) csv::refuse_separator(file, separator);
   if (found == columns.end())
     fail(Failure::bad_input, file, ":1: no column \"", name, "\"; the columns are: ", csv::join(columns), "; name it so in the first line");
   if (std::find(found + 1, columns.end(), name) != columns.end())

@@ -15,6 +15,7 @@ TEST_CASE("a CSV with a mistake is exit 3, named by file, row and column; nothin
            {"id,dialogue,summary,summary\n1,a,b,c\n", {":1: column \"summary\" is there twice"}},
            {header + "1,\"a\nb\",\"c\"\n2,\"d\ne,f\n3,g,h\n", {":4: the quote opened at byte 3 is never closed"}},
            {header + "1,\"a,b\n2,\"c\",d\n", {":3: byte 4: text after a closing quote, which was opened at line 2"}},
+           {"id;dialogue;summary\n1;\"a\";\"b\"\n", {":1: fields are separated by semicolons; save the file with commas"}},
            {header + "1,a,b\n2,c\n", {":3: \"summary\" is missing: 2 fields, 3 expected"}},
            {header + "1,a, b, c\n", {":2: 4 fields, 3 expected"}},
            {header + "1,a,b\n2,c,d\n1,e,f\n", {":4: id \"1\" is already at line 2"}},

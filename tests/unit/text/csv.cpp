@@ -70,12 +70,22 @@ TEST_CASE("what is wrong is said with file and line") {
 
 TEST_CASE("a quote that is wrong is found where it was opened") {
   const std::string close = " is never closed; close it, or write \"\" for a quote inside quotes";
+  const std::string mend = "; write \"\" for a quote inside quotes, or close the one that isn't closed before line 2";
   CHECK(parse_refusal("id,x\na,b\nc,\"d\ne,f\n") == "train.csv:3: the quote opened at byte 3" + close);
   CHECK(parse_refusal("id,x\n\"a\n\"\"b\n\",\"c \"\"d\n\ne,f\n") == "train.csv:4: the quote opened at byte 3" + close);  // the row begins at line 2
   CHECK(parse_refusal("id,x\na,b \"c\" d\n") ==
         "train.csv:2: byte 5: a quote inside a field without quotes; put the field in quotes and write \"\" for each quote in it");
-  CHECK(parse_refusal("id,x\na,\"b\" c\n") == "train.csv:2: byte 6: text after a closing quote, which was opened at line 2; write \"\" for a quote inside quotes");
-  CHECK(parse_refusal("id,x\na,\"b\nc,d\ne,\"f\"\n") == "train.csv:4: byte 4: text after a closing quote, which was opened at line 2; write \"\" for a quote inside quotes");
+  CHECK(parse_refusal("id,x\na,\"b\" c\n") == "train.csv:2: byte 6: text after a closing quote, which was opened at line 2" + mend);
+  CHECK(parse_refusal("id,x\na,\"b\nc,d\ne,\"f\"\n") == "train.csv:4: byte 4: text after a closing quote, which was opened at line 2" + mend);
+}
+
+TEST_CASE("semicolons or tabs in the place of commas are seen, whatever comes of them") {
+  for (const std::string text : {"id;dialogue;summary\n1;\"a\";\"b\"\n", "\"id\";\"dialogue\"\n1;a\n", "id;dialogue\n1;a, b\n", "\xEF\xBB\xBFid;x\n1;\"a\n"})
+    CHECK(parse_refusal(text) == "train.csv:1: fields are separated by semicolons; save the file with commas");
+  CHECK(parse_refusal("id\tx\n1\t\"a\"\n") == "train.csv:1: fields are separated by tabs; save the file with commas");
+  CHECK(refusal([] { parse("id;x\n1;a\n").column("id"); }) == "train.csv:1: fields are separated by semicolons; save the file with commas");
+  CHECK(parse("a;b\n1\n").column("a;b") == 0);  // a name may be anything
+  CHECK(refusal([] { parse("text\n1\n").column("id"); }) == "train.csv:1: no column \"id\"; the columns are: text; name it so in the first line");
 }
 
 TEST_CASE("only UTF-8 text goes on; the place of what isn't is said") {
