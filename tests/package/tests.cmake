@@ -51,6 +51,11 @@ else()
   message(STATUS "terse: this CPU has no AVX2, so the test of two instruction sets in one program is left out")
 endif()
 
+# Where libraries are missing.
+add_test(NAME package_nothing_installed COMMAND ${CMAKE_COMMAND} -DSOURCE=${PROJECT_SOURCE_DIR} -DBUILD=${CMAKE_CURRENT_BINARY_DIR}/package/nothing_installed
+                                                -DCOMPILER=${CMAKE_CXX_COMPILER} -P ${CMAKE_CURRENT_LIST_DIR}/nothing_installed.cmake)
+set_tests_properties(package_nothing_installed PROPERTIES LABELS package)
+
 # Installed, and as a folder of a user's project.
 if(NOT TERSE_INSTALL)
   return()
