@@ -17,7 +17,8 @@ install(EXPORT terse NAMESPACE terse:: FILE terseTargets.cmake DESTINATION ${pac
 configure_package_config_file(cmake/terseConfig.cmake.in ${PROJECT_BINARY_DIR}/package/terseConfig.cmake INSTALL_DESTINATION ${package}
                               PATH_VARS share)
 write_basic_package_version_file(${PROJECT_BINARY_DIR}/package/terseConfigVersion.cmake COMPATIBILITY SameMinorVersion)
-install(FILES ${PROJECT_BINARY_DIR}/package/terseConfig.cmake ${PROJECT_BINARY_DIR}/package/terseConfigVersion.cmake cmake/dependencies.cmake
+install(FILES ${PROJECT_BINARY_DIR}/package/terseConfig.cmake ${PROJECT_BINARY_DIR}/package/terseConfigVersion.cmake
+              cmake/build_type.cmake cmake/dependencies.cmake
         DESTINATION ${package})
 
 # terse.pc. A library or header in one of the compiler's own folders needs no -L or -I.

@@ -18,8 +18,12 @@ if(HOW STREQUAL "pkg_config")
   execute_process(COMMAND ${COMPILER} ${SOURCE}/tests/package/consumer/${WHAT}.cpp -o ${BUILD}/program ${flags} COMMAND_ERROR_IS_FATAL ANY)
 else()
   execute_process(COMMAND ${CMAKE_COMMAND} -S ${SOURCE}/tests/package/consumer -B ${BUILD} -DHOW=${HOW} -DWHAT=${WHAT} -DTERSE_SOURCE=${SOURCE}
-                          -DFETCHCONTENT_SOURCE_DIR_TERSE=${SOURCE} -DCMAKE_PREFIX_PATH=${PREFIX} -DCMAKE_CXX_COMPILER=${COMPILER}
-                  COMMAND_ERROR_IS_FATAL ANY)
+                          -DFETCHCONTENT_SOURCE_DIR_TERSE=${SOURCE} -DCMAKE_PREFIX_PATH=${PREFIX} -DCMAKE_CXX_COMPILER=${COMPILER} -DCMAKE_BUILD_TYPE=
+                          -DCMAKE_CXX_FLAGS= OUTPUT_VARIABLE output ERROR_VARIABLE output RESULT_VARIABLE result)
+  message("${output}")
+  if(NOT result EQUAL 0 OR NOT output MATCHES "CMAKE_BUILD_TYPE is empty" AND NOT "$ENV{CMAKE_GENERATOR}" MATCHES "Multi-Config")
+    message(FATAL_ERROR "configured with ${result}; expected: a warning that nothing is optimized")
+  endif()
   execute_process(COMMAND ${CMAKE_COMMAND} --build ${BUILD} COMMAND_ERROR_IS_FATAL ANY)
 endif()
 execute_process(COMMAND ${BUILD}/program ${ARGUMENTS} WORKING_DIRECTORY ${BUILD} RESULT_VARIABLE result OUTPUT_VARIABLE output ERROR_VARIABLE output)
