@@ -27,12 +27,19 @@ int doctor(const Options& options);
 /// `test`: what to predict; without rows: the validation's.
 int run(const Options& options, const TrainingInputs& inputs, text::Dialogues test, RunFolder& folder);
 void evaluate(const Options& options, const Checkpoint& checkpoint, const text::Dialogues& dialogues);
-/// Returns where the submission is.
 /// Returns the submission's path. `writes_predictions`: predictions.jsonl too, which an evaluation before has written with references.
 std::filesystem::path predict(const Options& options, const Checkpoint& checkpoint, const text::Dialogues& dialogues, bool writes_predictions);
 
 /// report.html in --out, from what is there; the end of every command that trains or evaluates.
 void write_report(const Options& options);
+
+/// Whether the commands, and so the models beside them, are compiled with optimization.
+inline constexpr bool is_optimized =
+#if defined(__OPTIMIZE__)
+    true;
+#else
+    false;
+#endif
 
 /// True once the user has pressed ctrl-C.
 bool interrupted();

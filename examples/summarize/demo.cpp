@@ -1,4 +1,5 @@
 // demo: the whole job on dialogues that it makes up.
+#include <algorithm>
 #include <iostream>
 
 #include <terse/text/csv.hpp>
@@ -21,7 +22,7 @@ void write_rows(const std::filesystem::path& path, std::span<const text::Dialogu
 void choose_settings(Options& options) {
   options.is_demo = true, options.model = "demo", options.precision = "fp32", options.init = "scratch";
   options.steps = options.demo_steps, options.batch = 8, options.accumulate = 1;
-  options.warmup = 80, options.lr = 3e-3, options.min_lr = 3e-4, options.dropout = 0;
+  options.warmup = std::min(80L, options.steps / 10), options.lr = 3e-3, options.min_lr = 3e-4, options.dropout = 0;
   options.evaluate_every = 200, options.evaluate_samples = 64, options.log_every = 20;
   options.strategy.greedy = true, options.strategy.max_new = 40;
 }
@@ -37,8 +38,9 @@ void print_files(const Options& options) {
             << "predictions.jsonl (dialogue, reference, summary), submission.csv, and report.html, which shows them in a browser. The dialogues are synthetic: "
             << out("train.csv") << ", " << out("validation.csv") << ", " << out("test.csv") << "\n\n"
             << "With a CSV of your own (columns id,dialogue,summary), this model, from scratch:\n\n"
-            << "  " << std::filesystem::read_symlink("/proc/self/exe").string() << " run --model demo --data train.csv --out out-mine\n\n"
-            << "For GPT-2 build all models: cmake -S . -B build && cmake --build build; then build/bin/terse-summarize run --help\n";
+            << "  " << std::filesystem::read_symlink("/proc/self/exe").string()
+            << " run --model demo --data train.csv --batch 8 --accumulate 1 --steps 300 --warmup 30 --lr 3e-3 --out out-mine\n\n"
+            << "These are steps for some hundred dialogues; more of both is better. For GPT-2: README.md, \"Your own CSV\"\n";
 }
 
 }  // namespace

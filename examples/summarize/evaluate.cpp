@@ -30,11 +30,11 @@ GenerateJob generate_job(const Options& options, const Checkpoint& checkpoint, s
           .end_of_text = checkpoint.tokenizer.end_of_text(), .ranks = ranks, .threads = options.threads_of_each(ranks), .decode_batch = options.decode_batch};
 }
 
-Summaries write_summaries(const Options& options, const Checkpoint& checkpoint, const text::Dialogues& dialogues) {
+Summaries write_summaries(const char* what, const Options& options, const Checkpoint& checkpoint, const text::Dialogues& dialogues) {
   const auto prompts = text::make_prompts(checkpoint.tokenizer, dialogues, longest_prompt(options, *checkpoint.entry));
   auto job = generate_job(options, checkpoint, prompts);
   const long total = static_cast<long>(prompts.size());
-  train::Progress progress("summary", total, std::max(1L, total / 10));
+  train::Progress progress(what, total, std::max(1L, total / 10));
   const auto start = std::chrono::steady_clock::now();
   const auto seconds = [&] { return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(); };
   Summaries summaries;
@@ -95,7 +95,8 @@ void print_table(const ordered_json& evaluation) {
     std::string name = kind;
     name.resize(10, ' ');
     const auto number = [&](const ordered_json& from) { return train::fixed(from[kind].get<double>(), 4); };
-    std::cout << "  " << name << number(evaluation) << "  (" << number(evaluation["low"]) << " - " << number(evaluation["high"]) << ")            " << number(evaluation["lead1"]) << "\n";
+    std::cout << "  " << name << number(evaluation) << "  (" << number(evaluation["low"]) << " - " << number(evaluation["high"]) << ")            "
+              << number(evaluation["lead1"]) << "\n";
   }
 }
 
@@ -104,7 +105,7 @@ void print_table(const ordered_json& evaluation) {
 void evaluate(const Options& options, const Checkpoint& checkpoint, const text::Dialogues& dialogues) {
   const auto path = output_file(options, "evaluation.json");
   make_folder_of(path);
-  const auto summaries = write_summaries(options, checkpoint, dialogues);
+  const auto summaries = write_summaries("evaluation", options, checkpoint, dialogues);
   std::vector<std::string> leads;
   for (const auto& row : dialogues.rows) leads.push_back(lead(row.text));
   const auto rouge = rouge_of(dialogues, summaries.texts, options.seed);
@@ -130,7 +131,7 @@ int evaluate(const Options& options) {
 std::filesystem::path predict(const Options& options, const Checkpoint& checkpoint, const text::Dialogues& dialogues, bool writes_predictions) {
   const auto path = output_file(options, "submission.csv");
   make_folder_of(path);
-  const auto summaries = write_summaries(options, checkpoint, dialogues);
+  const auto summaries = write_summaries("prediction", options, checkpoint, dialogues);
   io::AtomicFile file(path);
   file.write(text::csv_line({"id", "summary"}));
   for (std::size_t i = 0; i < dialogues.rows.size(); ++i) file.write(text::csv_line({dialogues.rows[i].id, summaries.texts[i]}));

@@ -100,7 +100,8 @@ int explain(const Options& options) {
   const auto dialogues = text::read_dialogues(options.data);
   const auto rows = std::ssize(dialogues.rows);
   if (rows == 0) fail(Failure::bad_input, dialogues.file, ": no rows after the header");
-  if (options.sample >= rows) fail(Failure::usage, "--sample ", options.sample, ": ", dialogues.file, " has ", rows, rows == 1 ? " row, number 0" : " rows, numbers 0 to ", rows == 1 ? "" : std::to_string(rows - 1));
+  if (options.sample >= rows)
+    fail(Failure::usage, "--sample ", options.sample, ": ", dialogues.file, " has ", rows == 1 ? "1 row, number 0" : concat(rows, " rows, numbers 0 to ", rows - 1));
   const auto tokenizer = training_tokenizer(options, entry, dialogues);
   const text::Dialogues only{dialogues.file, {dialogues.rows[static_cast<std::size_t>(options.sample)]}};
   const auto made = text::make_samples(tokenizer, only, static_cast<std::size_t>(entry.sizes.context));

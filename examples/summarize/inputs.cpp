@@ -3,16 +3,28 @@
 #include <algorithm>
 #include <iostream>
 #include <iterator>
+#include <set>
+#include <utility>
 
 #include <terse/models/config.hpp>
 #include <terse/text/bpe_trainer.hpp>
 #include <terse/text/utf8.hpp>
 
 #include "gpus.hpp"
+#include "usage.hpp"
 
 namespace summarize {
 
 namespace {
+
+/// Where GPT-2's vocab.json and merges.txt are on this machine: in the folder that the program was built from, or installed beside it. Empty: nowhere.
+std::filesystem::path gpt2_tokenizer() {
+  std::error_code error;
+  const auto installed = std::filesystem::read_symlink("/proc/self/exe", error).parent_path() / "../share/terse/summarize/gpt2";
+  for (const std::filesystem::path& folder : {std::filesystem::path(TERSE_GPT2_TOKENIZER), installed})
+    if (std::filesystem::exists(folder / "vocab.json", error)) return folder.lexically_normal();
+  return {};
+}
 
 text::Bpe resolve_tokenizer(const Options& options, const ModelEntry& entry, const text::Dialogues& dialogues) {
   if (!options.tokenizer.empty()) return text::Bpe::load(options.tokenizer);
@@ -26,7 +38,9 @@ text::Bpe resolve_tokenizer(const Options& options, const ModelEntry& entry, con
     for (const auto& row : dialogues.rows) texts.push_back(row.text), texts.push_back(row.summary);
     return text::train_bpe(texts, {.vocabulary = entry.sizes.vocabulary});
   }
-  fail(Failure::usage, "--model ", entry.model, " needs --tokenizer DIR with vocab.json and merges.txt; GPT-2's are in examples/summarize/gpt2");
+  const auto gpt2 = gpt2_tokenizer();
+  fail(Failure::usage, "--model ", entry.model, " needs --tokenizer DIR with vocab.json and merges.txt; GPT-2's are in ",
+       gpt2.empty() ? "examples/summarize/gpt2 of terse's sources" : gpt2.string());
 }
 
 /// `folder`: the tokenizer's, for the message.
@@ -41,6 +55,15 @@ text::Samples samples_of(const Options& options, const text::Bpe& tokenizer, con
   if (samples.samples.empty()) fail(Failure::bad_input, samples.warning(dialogues.file), "; so none is left: each needs a dialogue and a summary");
   warn(options, samples.warning(dialogues.file));
   return samples;
+}
+
+/// What makes a program that has the model.
+std::string how_to_compile(const std::string& model, const std::string& precision) {
+  static const std::set<std::string> known{"demo", "tiny", "gpt2", "gpt2-medium", "gpt2-large", "gpt2-xl"};
+  if (model != default_model() && !known.contains(model)) return "choose one of these";
+  if (!known.contains(default_model()))
+    return concat("choose one of these, or give its terse_add_summarizer ", model == default_model() ? "" : "MODELS " + model + " and ", "PRECISIONS ", precision);
+  return concat("choose one of these, or build it in: cmake -S . -B build -DTERSE_MODELS=", model, " -DTERSE_PRECISIONS=", precision, " && cmake --build build");
 }
 
 bool prefers_bfloat16() { return Blas::multiplies_bfloat16(); }
@@ -138,7 +161,8 @@ Checkpoint open_checkpoint(const Options& options) {
   const std::string precision = options.precision != "auto" ? options.precision : options.device == "cuda" ? precision_of_gpu() : "fp32";
   const ModelEntry* entry = of_size(sizes, precision, options.device);
   if (entry == nullptr)
-    fail(Failure::bad_input, (folder / "config.json").string(), ": no model of ", sizes.words(), " in ", precision, " is compiled in; `terse-summarize plan --help` lists those that are");
+    fail(Failure::bad_input, (folder / "config.json").string(), ": no model of ", sizes.words(), " in ", precision, " is compiled in, only ",
+         models_in_words(options.device));
   Checkpoint checkpoint{folder, text::Bpe::load(folder), entry};
   require_fit(checkpoint.tokenizer, folder, *entry);
   return checkpoint;
@@ -150,6 +174,23 @@ std::string text_of(const text::Bpe& tokenizer, std::span<const TokenId> ids) {
   return text::replace_malformed(tokenizer.decode(known));
 }
 
+std::string models_in_words(const std::string& device) {
+  std::vector<std::pair<std::string, std::vector<std::string>>> models;
+  for (const auto& entry : compiled_models()) {
+    if (!device.empty() && entry.device != device) continue;
+    if (models.empty() || models.back().first != entry.model) models.push_back({entry.model, {}});
+    auto& precisions = models.back().second;
+    if (precisions.empty() || precisions.back() != entry.precision) precisions.push_back(entry.precision);  // once for all devices
+  }
+  std::string words;
+  for (const auto& [model, precisions] : models) {
+    words += (words.empty() ? "" : ", ") + model;
+    for (const auto& precision : precisions) words += (&precision == &precisions.front() ? " (" : ", ") + precision;
+    words += ")";
+  }
+  return words;
+}
+
 const ModelEntry& find_model(const Options& options, bool training) {
   std::string precision = options.precision;
   if (precision == "auto" && options.device == "cuda") {
@@ -159,8 +200,12 @@ const ModelEntry& find_model(const Options& options, bool training) {
     if (training && prefers_bfloat16() && find(options.model, "bf16", "cpu") != nullptr) precision = "bf16";
   }
   const ModelEntry* entry = find(options.model, precision, options.device);
-  if (entry == nullptr)
-    fail(Failure::usage, "--model ", options.model, " --precision ", precision, options.device == "cuda" ? " --device cuda" : "", " isn't compiled in; --help lists what is");
+  if (entry == nullptr) {
+    const std::string device = options.device == "cuda" ? " --device cuda" : "", others = models_in_words(options.device);
+    fail(Failure::usage, "--model ", options.model, " --precision ", precision, device, " isn't compiled in, ",
+         others.empty() ? "nor is any model" : "only " + others, "; ",
+         others.empty() ? "build for it, or use another --device" : how_to_compile(options.model, precision));
+  }
   return *entry;
 }
 
@@ -171,18 +216,20 @@ std::filesystem::path initial_weights(const Options& options, const ModelEntry& 
     if (std::filesystem::exists(file / "config.json")) {
       const auto sizes = io::read_config(file / "config.json");
       if (sizes != entry.sizes)
-        fail(Failure::bad_input, (file / "config.json").string(), ": ", sizes.words(), "; --model ", entry.model, " has ", entry.sizes.words(), "; choose another of the two");
+        fail(Failure::bad_input, (file / "config.json").string(), ": ", sizes.words(), "; --model ", entry.model, " has ", entry.sizes.words(),
+             "; choose another of the two");
     }
     file /= "model.safetensors";
   }
-  if (!std::filesystem::exists(file)) fail(Failure::bad_input, file.string(), ": not found; --init is \"scratch\", a folder with model.safetensors, or a .safetensors file");
+  if (!std::filesystem::exists(file))
+    fail(Failure::bad_input, file.string(), ": not found; --init is \"scratch\", a folder with model.safetensors, or a .safetensors file");
   return file;
 }
 
 void warn(const Options& options, const std::string& message) {
   if (message.empty()) return;
   if (options.strict) fail(Failure::bad_input, message, "; mend the file, or leave --strict out");
-  std::cerr << "terse-summarize: warning: " << message << "\n";
+  std::cerr << program_name() << ": warning: " << message << "\n";
 }
 
 text::Dialogues read_to_judge(const Options& options, const std::filesystem::path& file) {

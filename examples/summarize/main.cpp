@@ -50,11 +50,18 @@ void stop_in_order() {
   if (std::signal(SIGHUP, on_interrupt) == SIG_IGN) std::signal(SIGHUP, SIG_IGN);
 }
 
-constexpr const char* short_help =
-    "terse-summarize: fine-tune a GPT for dialogue summarization, on any CPU, without Python\n\n"
-    "  terse-summarize demo                                        the whole job on synthetic dialogues, in minutes\n"
-    "  terse-summarize run --data train.csv --tokenizer DIR ...    the whole job on yours (columns id, dialogue, summary)\n\n"
-    "All commands: terse-summarize --help. Options of one: terse-summarize COMMAND --help\n";
+bool has_model(const char* name) {
+  return std::any_of(compiled_models().begin(), compiled_models().end(), [&](const ModelEntry& entry) { return entry.model == name; });
+}
+
+/// The two commands a newcomer wants; demo's model isn't in every program.
+void print_short_help() {
+  const std::string name = program_name();
+  std::cout << name << ": fine-tune a GPT for dialogue summarization, on any CPU, without Python\n\n";
+  if (has_model("demo")) std::cout << "  " << name << " demo                                        the whole job on synthetic dialogues, in minutes\n";
+  std::cout << "  " << name << " run --data train.csv --tokenizer DIR ...    the whole job on yours (columns id, dialogue, summary)\n\n"
+            << "All commands: " << name << " --help. Options of one: " << name << " COMMAND --help\n";
+}
 
 int dispatch(const std::string& command, const Options& options) {
   using Command = int (*)(const Options&);
@@ -69,12 +76,13 @@ int dispatch(const std::string& command, const Options& options) {
 
 int main_of(int argc, char** argv) {
   CLI::App app{"Fine-tune a GPT for dialogue summarization, evaluate it, write submission.csv."};
-  app.name("terse-summarize");
+  app.name(program_name());
+  app.footer("Models compiled in: " + models_in_words());
   app.require_subcommand(1);
   Options options;
   define_commands(app, options);
   if (argc == 1) {
-    std::cout << short_help;
+    print_short_help();
     return 0;
   }
   require_known_words(app, std::span<const char* const>(argv + 1, argv + argc));
@@ -82,11 +90,11 @@ int main_of(int argc, char** argv) {
     app.parse(argc, argv);
   } catch (const CLI::CallForHelp&) {
     const auto chosen = app.get_subcommands();
-    std::cout << (chosen.empty() ? app.help() : chosen.front()->help());
+    std::cout << (chosen.empty() ? app.help() : chosen.front()->help(program_name()));
     return 0;
   } catch (const CLI::ParseError& error) {
     const auto chosen = app.get_subcommands();
-    fail(Failure::usage, error.what(), "; try terse-summarize ", chosen.empty() ? "" : chosen.front()->get_name() + " ", "--help");
+    fail(Failure::usage, error.what(), "; try ", program_name(), " ", chosen.empty() ? "" : chosen.front()->get_name() + " ", "--help");
   }
   const std::string command = app.get_subcommands().front()->get_name();
   if (command == "train" || command == "run") complete(*app.get_subcommands().front(), options);
@@ -114,26 +122,27 @@ bool interrupted() { return interrupt_seen; }
 }  // namespace summarize
 
 int main(int argc, char** argv) {
+  const std::string error_is = summarize::program_name() + ": error: ";
   try {
     summarize::prepare_streams();
     return summarize::main_of(argc, argv);
   } catch (const terse::Error& error) {
-    std::cerr << "terse-summarize: error: " << summarize::one_line(error.what()) << "\n";
+    std::cerr << error_is << summarize::one_line(error.what()) << "\n";
     return error.exit_code();
   } catch (const std::bad_alloc&) {
-    std::cerr << "terse-summarize: error: out of memory; try a smaller --batch or --decode-batch\n";
+    std::cerr << error_is << "out of memory; try a smaller --batch or --decode-batch\n";
     return static_cast<int>(terse::Failure::device);
   } catch (const std::length_error&) {  // more than a vector can hold
-    std::cerr << "terse-summarize: error: out of memory; try a smaller --batch or --decode-batch\n";
+    std::cerr << error_is << "out of memory; try a smaller --batch or --decode-batch\n";
     return static_cast<int>(terse::Failure::device);
   } catch (const std::filesystem::filesystem_error& error) {
-    std::cerr << "terse-summarize: error: " << summarize::one_line(error.path1().string()) << ": " << error.code().message() << "; is the name right?\n";
+    std::cerr << error_is << summarize::one_line(error.path1().string()) << ": " << error.code().message() << "; is the name right?\n";
     return static_cast<int>(terse::Failure::bad_input);
   } catch (const std::system_error& error) {
-    std::cerr << "terse-summarize: error: cannot start its threads: " << error.code().message() << "; try fewer --ranks or --threads\n";
+    std::cerr << error_is << "cannot start its threads: " << error.code().message() << "; try fewer --ranks or --threads\n";
     return static_cast<int>(terse::Failure::device);
   } catch (const std::exception& error) {
-    std::cerr << "terse-summarize: error: internal: " << summarize::one_line(error.what()) << "\n";
+    std::cerr << error_is << "internal: " << summarize::one_line(error.what()) << "\n";
     return static_cast<int>(terse::Failure::internal);
   }
 }

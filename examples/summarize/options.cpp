@@ -44,7 +44,8 @@ void Options::require_possible() const {
   decode::require_valid(strategy);
   const double samples = static_cast<double>(steps) * static_cast<double>(batch) * static_cast<double>(accumulate) * ranks;
   if (samples > 4294967296.0)  // samples are counted in 32 bits where dropout draws from that count
-    fail(Failure::usage, "--steps ", steps, " x --batch ", batch, " x --accumulate ", accumulate, " x --ranks ", ranks, " are more than 4294967296 samples; ask for fewer");
+    fail(Failure::usage, "--steps ", steps, " x --batch ", batch, " x --accumulate ", accumulate, " x --ranks ", ranks,
+         " are more than 4294967296 samples; ask for fewer");
   if (reproducible && !std::has_single_bit(static_cast<unsigned long>(ranks * accumulate)))
     fail(Failure::usage, "--reproducible needs ranks x accumulate to be a power of two: ", ranks, " x ", accumulate, " is ", ranks * accumulate,
          "; choose another --accumulate or --ranks");
@@ -83,7 +84,9 @@ void add_model(CLI::App& command, Options& o) {
 
 void add_machine(CLI::App& command, Options& o) {
   command.add_option("--device", o.device, "auto, cpu or cuda")->check(CLI::IsMember({"auto", "cpu", "cuda"}))->capture_default_str();
-  command.add_option("--ranks", o.ranks, "how many ranks share the work: threads on CPU, on GPUs one each (default there: all GPUs)")->check(from_to(1, 1024))->capture_default_str();
+  command.add_option("--ranks", o.ranks, "how many ranks share the work: threads on CPU, on GPUs one each (default there: all GPUs)")
+      ->check(from_to(1, 1024))
+      ->capture_default_str();
   command.add_option("--threads", o.threads, "threads of each rank; 0: the cores, shared among the ranks")->check(from_to(0, 4096))->capture_default_str();
   command.add_option("--precision", o.precision, "auto, " + names(&ModelEntry::precision))->check(CLI::IsMember({"auto", "fp32", "fp16", "bf16"}))->capture_default_str();
 }
@@ -120,7 +123,9 @@ void add_training(CLI::App& command, Options& o) {
   command.add_option("--beta2", o.beta2, "AdamW's")->check(fraction)->capture_default_str();
   command.add_option("--clip", o.clip, "largest global gradient norm; 0: no clipping")->check(from_to(0.0, 1e9))->capture_default_str();
   command.add_option("--dropout", o.dropout, "at GPT-2's four sites")->check(fraction)->capture_default_str();
-  command.add_option("--normalisation", o.normalisation, "mean loss over each micro-batch, or over the step's tokens")->check(CLI::IsMember({"micro-batch", "token"}))->capture_default_str();
+  command.add_option("--normalisation", o.normalisation, "mean loss over each micro-batch, or over the step's tokens")
+      ->check(CLI::IsMember({"micro-batch", "token"}))
+      ->capture_default_str();
   command.add_option("--shuffle", o.shuffle, "true: a new order each epoch; false: file order")->check(CLI::IsMember({"true", "false"}))->capture_default_str();
   command.add_option("--evaluate-every", o.evaluate_every, "steps between validations; 0: only at the end")->check(any)->capture_default_str();
   command.add_option("--evaluate-samples", o.evaluate_samples, "validation samples used while training")->check(any)->capture_default_str();
@@ -139,7 +144,9 @@ void add_starting_again(CLI::App& command, Options& o) {
       ->capture_default_str();
 }
 
-void add_seed(CLI::App& command, Options& o) { command.add_option("--seed", o.seed, "of everything random")->check(from_to(std::uint64_t{0}, ~std::uint64_t{0}))->capture_default_str(); }
+void add_seed(CLI::App& command, Options& o) {
+  command.add_option("--seed", o.seed, "of everything random")->check(from_to(std::uint64_t{0}, ~std::uint64_t{0}))->capture_default_str();
+}
 
 void add_strict(CLI::App& command, Options& o) { command.add_flag("--strict", o.strict, "rows without dialogue or summary are an error (exit 3)"); }
 

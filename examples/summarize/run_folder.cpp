@@ -75,8 +75,8 @@ SavedState parse_state(std::string_view text, const std::filesystem::path& folde
   need("stopped_early", json.contains("stopped_early") && json["stopped_early"].is_boolean());
   train::EarlyStop early_stop;
   need("early_stop", json.contains("early_stop") && train::read_json(json["early_stop"], early_stop));
-  return {folder, train::run_state_of(json["run"], file), ordered_json(json["settings"]), json["samples"].get<std::string>(), early_stop, json["stopped_early"].get<bool>(),
-          is_true(json, "demo")};
+  return {folder, train::run_state_of(json["run"], file), ordered_json(json["settings"]), json["samples"].get<std::string>(), early_stop,
+          json["stopped_early"].get<bool>(), is_true(json, "demo")};
 }
 
 std::optional<SavedState> find_state(const std::filesystem::path& out) {
@@ -117,7 +117,8 @@ RunFolder::RunFolder(const Options& options) : out_(options.out), states_(out_ /
     if (has_checkpoint) {
       const auto run = run_description(out_);
       is_finished_ = is_true(run, "finished") && steps_of(run) >= options.steps;
-      if (!is_finished_) fail(Failure::usage, out_.string(), ": holds a checkpoint, but no state to go on from; replace it by --overwrite, or name another folder with --out");
+      if (!is_finished_)
+        fail(Failure::usage, out_.string(), ": holds a checkpoint, but no state to go on from; replace it by --overwrite, or name another folder with --out");
       return;
     }
     // A run that was killed before it saved anything may start over; files that no run vouches for may be somebody's work.

@@ -32,7 +32,7 @@ void apply(CLI::App& command, const ordered_json& settings, const std::string& s
       std::vector<std::string> names;
       for (const auto* known : command.get_options()) names.push_back(known->get_name().substr(2));
       const std::string meant = nearest(name, names);
-      fail(Failure::usage, source, ": no option ", in_quotes(name), " of terse-summarize ", command.get_name(),
+      fail(Failure::usage, source, ": no option ", in_quotes(name), " of ", program_name(), " ", command.get_name(),
            meant.empty() ? "; its --help lists them" : "; did you mean \"" + meant + "\"?");
     }
     if (option->count() > 0) continue;
@@ -94,7 +94,8 @@ void choose_device(const CLI::App& command, Options& options) {
   const CLI::Option* const ranks = command.get_option_no_throw("--ranks");
   if (ranks == nullptr || ranks->count() == 0) options.ranks = static_cast<int>(gpus);
   if (static_cast<std::size_t>(options.ranks) > gpus)
-    fail(Failure::device, "--ranks ", options.ranks, ": there ", gpus == 1 ? "is 1 GPU" : concat("are ", gpus, " GPUs"), ", and a rank needs one of its own; ask for fewer, or use --device cpu");
+    fail(Failure::device, "--ranks ", options.ranks, ": there ", gpus == 1 ? "is 1 GPU" : concat("are ", gpus, " GPUs"),
+         ", and a rank needs one of its own; ask for fewer, or use --device cpu");
 }
 
 double as_typed(float value) { return std::stod(concat(value)); }
@@ -111,8 +112,8 @@ ordered_json settings_of(const Options& o) {
                           {"normalisation", o.normalisation}, {"reproducible", o.reproducible}, {"seed", o.seed}, {"shuffle", o.shuffle},
                           {"evaluate-every", o.evaluate_every}, {"evaluate-samples", o.evaluate_samples}, {"checkpoint-every", o.checkpoint_every}, {"keep", o.keep},
                           {"early-stop", o.early_stop}, {"log-every", o.log_every}, {"strict", o.strict}, {"limit", o.limit}, {"decode-batch", o.decode_batch},
-                          {"greedy", o.strategy.greedy}, {"temperature", as_typed(o.strategy.temperature)}, {"top-k", o.strategy.top_k}, {"top-p", as_typed(o.strategy.top_p)},
-                          {"max-new", o.strategy.max_new}};
+                          {"greedy", o.strategy.greedy}, {"temperature", as_typed(o.strategy.temperature)}, {"top-k", o.strategy.top_k},
+                          {"top-p", as_typed(o.strategy.top_p)}, {"max-new", o.strategy.max_new}};
   settings.update(rest);
   settings["init"] = o.init == "scratch" ? o.init : std::filesystem::absolute(o.init).lexically_normal().string();
   return settings;
@@ -128,7 +129,8 @@ void complete(CLI::App& command, Options& options) {
   if (options.resume && options.overwrite) fail(Failure::usage, "--resume goes on with a run, --overwrite starts over: give one of them");
   if (options.resume)
     if (const auto run = find_begun(options.out)) continue_run(command, options, *run, accumulate_given);
-  if (options.data.empty()) fail(Failure::usage, "--data is required: a CSV with the columns id, dialogue, summary; try terse-summarize ", command.get_name(), " --help");
+  if (options.data.empty())
+    fail(Failure::usage, "--data is required: a CSV with the columns id, dialogue, summary; try ", program_name(), " ", command.get_name(), " --help");
 }
 
 }  // namespace summarize

@@ -6,6 +6,7 @@
 #include <terse/device/cpu_features.hpp>
 
 #if defined(__x86_64__)
+#include <cerrno>  // program_invocation_short_name, which the C library sets before it comes here
 #include <cstdio>
 #include <cstring>
 
@@ -38,7 +39,7 @@ class Line {
   char cpu[49];
   terse::running_cpu_name(cpu);
   Line line;
-  line.add("terse-summarize: error: this program was compiled for a CPU with");
+  line.add(program_invocation_short_name), line.add(": error: this program was compiled for a CPU with");
   bool first = true;
   for (int i = 0; i < terse::cpu_feature_count; ++i)
     if (lacking >> i & 1) line.add(first ? " " : ", "), line.add(terse::cpu_features[i].name), first = false;

@@ -40,7 +40,8 @@ int rouge(const Options& options) {
   for_each_json_line(std::cin, [&](const JsonLine& line) {
     const auto scores = score(line.text("reference"), line.text("prediction"));
     if (options.mean) all.push_back(scores);
-    std::cout << ordered_json{{"rouge1", scores.rouge1.f1}, {"rouge2", scores.rouge2.f1}, {"rougeL", scores.rougeL.f1}, {"rougeLsum", scores.rougeLsum.f1}}.dump() << "\n";
+    const ordered_json line_of{{"rouge1", scores.rouge1.f1}, {"rouge2", scores.rouge2.f1}, {"rougeL", scores.rougeL.f1}, {"rougeLsum", scores.rougeLsum.f1}};
+    std::cout << line_of.dump() << "\n";
     require_written(std::cout);
   });
   if (!options.mean) return 0;

@@ -16,8 +16,9 @@ struct Summaries {
   double new_tokens_per_second() const { return seconds > 0 ? static_cast<double>(new_tokens) / seconds : 0; }
 };
 
+/// `what`: they are for, as the progress bar names it.
 /// Errors     Failure::interrupted: the user pressed ctrl-C
-Summaries write_summaries(const Options& options, const Checkpoint& checkpoint, const text::Dialogues& dialogues);
+Summaries write_summaries(const char* what, const Options& options, const Checkpoint& checkpoint, const text::Dialogues& dialogues);
 
 /// The job that generates from `prompts` with this checkpoint.
 GenerateJob generate_job(const Options& options, const Checkpoint& checkpoint, std::span<const std::vector<TokenId>> prompts);

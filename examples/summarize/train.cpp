@@ -9,6 +9,7 @@
 #include "commands.hpp"
 #include "settings.hpp"
 #include "texts.hpp"
+#include "usage.hpp"
 
 namespace summarize {
 
@@ -23,18 +24,30 @@ void print_plan(const train::MemoryPlan& plan, Index tokens) {
 
 void print_header(const Options& options, const TrainingInputs& inputs, const ModelEntry& entry) {
   const auto schedule = options.train_options().schedule;
-  const std::string ranks = entry.device == "cuda" ? concat(options.ranks, options.ranks == 1 ? " GPU" : " GPUs")
-                                                   : concat(options.ranks, options.ranks == 1 ? " CPU rank" : " CPU ranks", " (threads, ", options.threads_per_rank(), " each)");
+  const double epochs = static_cast<double>(schedule.steps * schedule.samples_per_step()) / static_cast<double>(inputs.split.training.size());
+  const auto known = inputs.tokenizer.vocabulary(), room = entry.sizes.vocabulary;
+  const std::string ranks = entry.device == "cuda"
+                                ? concat(options.ranks, options.ranks == 1 ? " GPU" : " GPUs")
+                                : concat(options.ranks, options.ranks == 1 ? " CPU rank" : " CPU ranks", " (threads, ", options.threads_per_rank(), " each)");
   std::cerr << "DDP training: " << ranks << "\n"
             << "model: " << entry.model << ", " << entry.sizes.words() << ", " << entry.precision << "\n"
-            << "vocabulary size: " << inputs.tokenizer.vocabulary() << "\n"
+            << "vocabulary size: " << known << (known < room ? concat(" (the model has room for ", room, ")") : "") << "\n"
             << "init: " << options.init << "\n"
             << "samples: " << inputs.split.training.size() << " to train on, "
             << (inputs.validation.samples.empty() ? inputs.split.validation.size() : inputs.validation.samples.size()) << " to validate with\n"
-            << "iterations: " << schedule.steps << "\n"
+            << "iterations: " << schedule.steps << " (" << train::fixed(epochs, 1) << " epochs)\n"
             << "batch size: " << schedule.batch << "\n"
             << "gradient accumulation: " << schedule.accumulate << "\n"
             << "effective batch size: " << schedule.samples_per_step() << "\n";
+}
+
+/// What makes a run slow or its rate low without being a mistake.
+void print_warnings(const Options& options) {
+  const std::string warning = program_name() + ": warning: ";
+  if (!is_optimized) std::cerr << warning << "this program was built without optimization, and is slow; configure it with -DCMAKE_BUILD_TYPE=Release\n";
+  if (options.warmup >= options.steps)
+    std::cerr << warning << "--warmup " << options.warmup << " of --steps " << options.steps << ": the learning rate never reaches " << options.lr << "; give --warmup "
+              << options.steps / 10 << "\n";
 }
 
 /// The strategy in transformers' words; of greedy decoding it wants no temperature.
@@ -92,7 +105,8 @@ class TrainingRun final : public train::TrainObserver {
     }
     log_->write(line);
     progress_.update(record.step, details);
-    if (state_.stopped_early) progress_.say(concat("no better ", metric(), " in ", state_.early_stop.patience, " evaluations: the run ends early, after step ", record.step));
+    if (state_.stopped_early)
+      progress_.say(concat("no better ", metric(), " in ", state_.early_stop.patience, " evaluations: the run ends early, after step ", record.step));
     last_step_ = record.step;
     return !state_.stopped_early && !interrupted();
   }
@@ -108,7 +122,7 @@ class TrainingRun final : public train::TrainObserver {
     std::cerr << "\n";
     if (!finished)
       std::cerr << "interrupted after step " << last_step_ << "; the state is saved, and "
-                << (state_.is_demo ? concat("terse-summarize run --resume --out ", options_.out.string()) : "the same command with --resume") << " goes on\n";
+                << (state_.is_demo ? concat(program_name(), " run --resume --out ", options_.out.string()) : "the same command with --resume") << " goes on\n";
     return finished;
   }
 
@@ -133,7 +147,7 @@ class TrainingRun final : public train::TrainObserver {
   }
 
   void begin(const train::MemoryPlan& plan, Index tokens) {
-    print_plan(plan, tokens), print_header(options_, inputs_, entry_);
+    print_plan(plan, tokens), print_header(options_, inputs_, entry_), print_warnings(options_);
     if (folder_.saved()) std::cerr << "resumed: step " << first_step() << " of " << options_.steps << " is done\n";
     plan_ = train::to_json(plan), token_capacity_ = tokens;
     folder_.begin(description());
@@ -198,7 +212,8 @@ bool train(const Options& options, const TrainingInputs& inputs, RunFolder& fold
     fail(Failure::usage, options.out.string(), ": the run learnt from other samples (", folder.saved()->samples, "; now ", inputs.identity(),
          "): give it its --data and --tokenizer, or start over with --overwrite");
   if (options.early_stopping().patience > 0 && (options.evaluate_every == 0 || inputs.data(options.evaluate_samples).validation_numbers.empty()))
-    fail(Failure::usage, "--early-stop ", options.early_stop, ": nothing would be judged while training; raise --evaluate-every, --evaluate-samples or --validation-split");
+    fail(Failure::usage, "--early-stop ", options.early_stop, ": nothing would be judged while training; "
+         "raise --evaluate-every, --evaluate-samples or --validation-split");
   if (interrupted()) fail(Failure::interrupted, "interrupted before the first step; nothing was written");
   const ModelEntry& entry = find_model(options, true);
   const auto model = entry.make();
@@ -234,7 +249,7 @@ int run(const Options& options, const TrainingInputs& inputs, text::Dialogues te
   auto evaluation = options;
   evaluation.output.clear();  // --output names the submission
   if (validation.rows.empty())
-    std::cerr << "terse-summarize: warning: no row is left to validate with, so nothing was evaluated; raise --validation-split or name a --validation file\n";
+    std::cerr << program_name() << ": warning: no row is left to validate with, so nothing was evaluated; raise --validation-split or name a --validation file\n";
   else
     evaluate(evaluation, checkpoint, validation);
   const auto submission = predict(options, checkpoint, test, validation.rows.empty());

@@ -1,6 +1,7 @@
 #include "usage.hpp"
 
 #include <algorithm>
+#include <cerrno>  // program_invocation_short_name
 #include <set>
 
 #include <CLI/CLI.hpp>
@@ -61,20 +62,23 @@ const CLI::App& find_command(const CLI::App& app, const std::string& word) {
     if (command->get_name() == word) return *command;
     names.push_back(command->get_name());
   }
-  if (word.starts_with('-')) fail(Failure::usage, in_quotes(word), " stands before a command; write terse-summarize COMMAND --option; try terse-summarize --help");
-  fail(Failure::usage, "no command ", in_quotes(word), advice(nearest(word, names), "terse-summarize --help"));
+  if (word.starts_with('-'))
+    fail(Failure::usage, in_quotes(word), " stands before a command; write ", program_name(), " COMMAND --option; try ", program_name(), " --help");
+  fail(Failure::usage, "no command ", in_quotes(word), advice(nearest(word, names), program_name() + " --help"));
 }
 
 [[noreturn]] void refuse_option(const CLI::App& app, const CLI::App& command, const std::string& name) {
   std::vector<std::string> owners;
   for (const auto* other : commands_of(app))
     if (find_option(*other, name) != nullptr) owners.push_back(other->get_name());
-  const std::string help = concat("terse-summarize ", command.get_name(), " --help");
+  const std::string help = concat(program_name(), " ", command.get_name(), " --help");
   if (!owners.empty()) fail(Failure::usage, name, " isn't an option of ", command.get_name(), " but of ", joined(owners), advice("", help));
   fail(Failure::usage, command.get_name(), " has no option ", name, advice(nearest(name, option_names(command)), help));
 }
 
 }  // namespace
+
+std::string program_name() { return *program_invocation_short_name == 0 ? "terse-summarize" : program_invocation_short_name; }
 
 std::string nearest(std::string_view word, const std::vector<std::string>& names) {
   std::string best;
@@ -95,7 +99,7 @@ void require_known_words(const CLI::App& app, std::span<const char* const> words
   for (std::size_t i = 1; i < words.size(); ++i) {
     const std::string word = words[i];
     if (is_help(word)) return;
-    if (!word.starts_with('-')) fail(Failure::usage, in_quotes(word), " belongs to no option; try terse-summarize ", command.get_name(), " --help");
+    if (!word.starts_with('-')) fail(Failure::usage, in_quotes(word), " belongs to no option; try ", program_name(), " ", command.get_name(), " --help");
     const std::size_t equals = word.find('=');
     const std::string name = word.substr(0, equals);
     const CLI::Option* option = find_option(command, name);

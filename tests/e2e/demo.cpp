@@ -11,7 +11,8 @@ TEST_CASE("demo does the whole job and leaves every file") {
   const auto out = folder.path() / "out";
   const auto result = succeed({"demo", "--steps", "20", "--out", out.string(), "--threads", "1"});
 
-  for (const char* line : {"DDP training: 2 CPU ranks", "vocabulary size: ", "init: scratch", "iterations: 20", "batch size: ", "gradient accumulation: ", "effective batch size: ", "memory plan"}) {
+  for (const char* line : {"DDP training: 2 CPU ranks", "vocabulary size: ", "init: scratch", "iterations: 20", "batch size: ", "gradient accumulation: ", "effective batch size: ", "memory plan",
+                           "evaluation 200/200", "prediction 200/200"}) {
     INFO(line);
     CHECK(result.err.find(line) != std::string::npos);
   }

@@ -8,6 +8,6 @@ TEST_CASE("missing instructions are named before main, exit 4") {
   CHECK(result.code == 4);
   CHECK(result.out.empty());
   REQUIRE(lines_of(result.err).size() == 1);
-  for (const char* words : {"terse-summarize: error: ", "fma4", "lacks", "-DTERSE_NATIVE=OFF"}) CHECK(result.err.find(words) != std::string::npos);  // no CPU has both AVX-512 FP16 and FMA4
+  for (const char* words : {"asks_for_every_instruction: error: ", "fma4", "lacks", "-DTERSE_NATIVE=OFF"}) CHECK(result.err.find(words) != std::string::npos);  // no CPU has both AVX-512 FP16 and FMA4
 }
 #endif

@@ -16,14 +16,37 @@ TEST_CASE("without arguments: a short help; --help everywhere") {
   for (const char* help : {"-h", "--help"}) {
     const auto general = succeed({help});
     CHECK(general.err.empty());
+    CHECK(general.out.find("Models compiled in: ") != std::string::npos);
     for (const auto& command : commands) {
       INFO(command);
       CHECK(general.out.find(command) != std::string::npos);
       const auto own = succeed({command, help});
       CHECK(own.err.empty());
       CHECK(own.out.find("--") != std::string::npos);
+      CHECK(own.out.find("Usage: terse-summarize " + command) != std::string::npos);
     }
   }
+}
+
+TEST_CASE("a program of another name says its own") {
+  const TemporaryFolder folder;
+  const auto program = (folder.path() / "my-summarizer").string();
+  std::filesystem::create_symlink(TERSE_SUMMARIZE, program);
+  const auto mistaken = Running(program, {"evalaute"}).wait();
+  CHECK(mistaken.code == 2);
+  CHECK(mistaken.err == "my-summarizer: error: no command \"evalaute\"; did you mean evaluate? my-summarizer --help lists all\n");
+  CHECK(Running(program, {}).wait().out.find("  my-summarizer run --data") != std::string::npos);
+  CHECK(Running(program, {"plan", "--help"}).wait().out.find("Usage: my-summarizer plan") != std::string::npos);
+}
+
+TEST_CASE("settings that fit the data badly: epochs are said, and a warmup that takes all steps is a warning") {
+  const SmallJob job;
+  const auto good = job.train("good", {"--steps", "4", "--ranks", "2", "--warmup", "2"}).err;
+  CHECK(good.find("iterations: 4 (0.4 epochs)") != std::string::npos);  // 4 steps of 4 samples, of 38
+  CHECK(good.find(" (the model has room for 1024)") != std::string::npos);
+  CHECK(good.find("--warmup") == std::string::npos);
+  const auto slow = job.train("slow", {"--steps", "1", "--ranks", "1", "--warmup", "100"}).err;
+  CHECK(slow.find("terse-summarize: warning: --warmup 100 of --steps 1: the learning rate never reaches 0.002; give --warmup 0\n") != std::string::npos);
 }
 
 TEST_CASE("what was meant is suggested, and where an option belongs is said") {
@@ -72,7 +95,7 @@ TEST_CASE("numbers out of range are exit 2, and nothing is begun") {
                                  {train + Arguments{"--normalisation", "none"}, 2, {"--normalisation"}},
                                  {train + Arguments{"--precision", "fp8"}, 2, {"--precision"}},
                                  {train + Arguments{"--validation-split", "0.999"}, 2, {"--validation-split 0.999 leaves no sample"}},
-                                 {{"train", "--data", job.data(), "--model", "gpt5"}, 2, {"gpt5"}},
+                                 {{"train", "--data", job.data(), "--model", "gpt5"}, 2, {"--model gpt5 ", " isn't compiled in, only ", "(fp32", "; choose one of these"}},
                                  {{"train", "--data", job.data(), "--model", "tiny"}, 2, {"tiny"}}})
     check(mistake);
   const Arguments predict{"predict", "--data", job.data(), "--out", job.file("out")};
