@@ -36,9 +36,10 @@ int plan(const Options& options) {
   const auto largest = plan_of(worst), typical = plan_of(std::min(usual, worst));
   const double operations = operations_per_step(entry.sizes, static_cast<double>(schedule.samples_per_step()));
   if (options.json) {
-    const ordered_json result{{"model", entry.model}, {"precision", entry.precision}, {"ranks", options.ranks}, {"batch", options.batch}, {"accumulate", options.accumulate},
-                              {"effective_batch", schedule.samples_per_step()}, {"steps", options.steps}, {"typical_tokens", usual}, {"typical_bytes", train::to_json(typical)},
-                              {"largest_tokens", worst}, {"largest_bytes", train::to_json(largest)}, {"generation_bytes", model->generation_bytes(options.decode_batch)},
+    const ordered_json result{{"model", entry.model}, {"precision", entry.precision}, {"ranks", options.ranks}, {"batch", options.batch},
+                              {"accumulate", options.accumulate}, {"effective_batch", schedule.samples_per_step()}, {"steps", options.steps},
+                              {"typical_tokens", usual}, {"typical_bytes", train::to_json(typical)}, {"largest_tokens", worst},
+                              {"largest_bytes", train::to_json(largest)}, {"generation_bytes", model->generation_bytes(options.decode_batch)},
                               {"operations_per_step", operations}};
     std::cout << result.dump(2) << "\n";
     return 0;
