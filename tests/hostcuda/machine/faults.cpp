@@ -16,10 +16,9 @@ namespace {
 
 [[noreturn]] void leave_block() { Block::current()->fail_with_noted_text(); }
 
-// Set once: the default handler, for faults that are none of ours.
-void pass_on(int signal) {
-  std::signal(signal, SIG_DFL);
-}
+// Whoever had the signal before: a test framework, or nobody.
+struct sigaction previous[2];
+struct sigaction& previous_of(int signal) { return previous[signal == SIGSEGV ? 0 : 1]; }
 
 void on_fault(int signal, siginfo_t* info, void* machine_state) {
   Block* const block = Block::current();
@@ -29,7 +28,8 @@ void on_fault(int signal, siginfo_t* info, void* machine_state) {
       const int size = std::snprintf(text, sizeof text, "hostcuda: the host accesses device memory at %p: copy it by cudaMemcpyAsync\n", info->si_addr);
       static_cast<void>(!write(STDERR_FILENO, text, static_cast<std::size_t>(size)));
     }
-    return pass_on(signal);
+    sigaction(signal, &previous_of(signal), nullptr);   // and the access is tried again
+    return;
   }
   const bool overflow = block->running().overflowed_at(info->si_addr);
   char text[160];
@@ -48,11 +48,16 @@ void on_fault(int signal, siginfo_t* info, void* machine_state) {
 
 void catch_faults() {
   if constexpr (with_asan || with_tsan) return;
-  struct sigaction action {};
-  action.sa_sigaction = on_fault;
-  action.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER;
-  sigaction(SIGSEGV, &action, nullptr);
-  sigaction(SIGBUS, &action, nullptr);
+  for (const int signal : {SIGSEGV, SIGBUS}) {
+    struct sigaction now {};
+    sigaction(signal, nullptr, &now);
+    if (now.sa_sigaction == on_fault) continue;
+    previous_of(signal) = now;
+    struct sigaction ours {};
+    ours.sa_sigaction = on_fault;
+    ours.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER;
+    sigaction(signal, &ours, nullptr);
+  }
 }
 
 void give_thread_a_signal_stack() {

@@ -15,7 +15,7 @@ std::string run_grid(const GridShape&, std::uint64_t seed, const void* stream);
 Statistics total_counts();
 void reset_counts();
 
-/// Faults inside kernels become errors of the launch. Called once.
+/// Faults inside kernels become errors of the launch. Called at each, as test frameworks take the signals back.
 void catch_faults();
 /// An OS thread needs a stack for the handler: the one it has may be full.
 void give_thread_a_signal_stack();

@@ -57,13 +57,14 @@ void Machine::run_head(Guard& guard, cudaStream_t stream) {
     become(host);
     guard.lock();
   }
-  // Events carry the order between streams, whether or not there was something to run.
-  if (with_tsan && work.event != nullptr) {
+  // Events carry the order between streams, whether or not there was something to run; and a stream's end is waited for by its device.
+  if (with_tsan && (work.event != nullptr || stream->destroyed)) {
     void* const host = this_identity();
     if (stream->identity == nullptr) stream->identity = make_identity();
     become(stream->identity);
+    if (stream->destroyed) release(&devices[static_cast<std::size_t>(stream->device)].ended_streams);
     if (work.records) release(&work.event->sync);
-    else acquire(&work.event->sync);
+    else if (work.event != nullptr) acquire(&work.event->sync);
     become(host);
   }
   stream->busy = false;
@@ -72,6 +73,7 @@ void Machine::run_head(Guard& guard, cudaStream_t stream) {
 }
 
 void Machine::finish(cudaStream_t stream, const Work& work, Failure failure) {
+  if (work.after != nullptr) work.after();
   if (work.records) work.event->done = std::max(work.event->done, work.record), work.event->at = Clock::now();
   Device& device = devices[static_cast<std::size_t>(stream->device)];
   if (failure && !device.failure) {
@@ -136,11 +138,17 @@ std::string Machine::user_of(const void* begin, std::size_t bytes) const {
   return {};
 }
 
-void Machine::reset() {
-  for (const cudaStream_t stream : streams)
+void Machine::reset(int device) {
+  for (const cudaStream_t stream : streams) {
+    if (stream->device != device) continue;
+    for (const Work& work : stream->queue)
+      if (work.after != nullptr) work.after();
     stream->queue.clear();
-  for (const cudaEvent_t event : events) event->state->done = event->state->recorded;
-  for (Device& device : devices) device.failure = {}, device.peak = device.used;
+  }
+  for (const cudaEvent_t event : events)
+    if (event->device == device) event->state->done = event->state->recorded;
+  Device& its = devices[static_cast<std::size_t>(device)];
+  its.failure = {}, its.peak = its.used;
   last_report.clear();
   reset_counts();
 }

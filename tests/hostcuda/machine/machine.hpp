@@ -50,6 +50,7 @@ struct Work {
   std::function<Failure()> run = {};       ///< without the lock
   std::vector<Range> uses = {};            ///< what may not be freed before
   std::function<bool()> ready = {};        ///< with the lock; none: at once
+  std::function<void()> after = {};        ///< with the lock, when it has run or was dropped
   std::shared_ptr<EventState> event = {};  ///< that `ready` waits for, or that is recorded
   bool records = false;
   std::uint64_t record = 0;                ///< which record of the event
@@ -59,6 +60,7 @@ struct Work {
 struct Device {
   Failure failure;                         ///< of a kernel or copy: stays, as CUDA's context is lost
   std::size_t used = 0, peak = 0;
+  SyncPoint ended_streams = 0;             ///< what streams did that were destroyed since
 };
 
 }  // namespace hostcuda
@@ -104,7 +106,8 @@ class Machine {
   /// What queued or running work uses the memory; empty: none.
   std::string user_of(const void* begin, std::size_t bytes) const;
   void wake() { changed_.notify_all(); }
-  void reset();
+  /// Drops the device's queued work, and its failure.
+  void reset(int device);
 
  private:
   Machine();

@@ -19,7 +19,7 @@ namespace {
 
 constexpr std::size_t granule = 256;                            // cudaMalloc: "suitably aligned", 256 bytes at least
 constexpr std::size_t chunk_bytes = std::size_t{16} << 20;
-constexpr std::size_t range_bytes = std::size_t{256} << 30;     // addresses, not memory
+constexpr std::size_t range_bytes = std::size_t{with_tsan ? 32 : 256} << 30;   // addresses, not memory: ThreadSanitizer leaves fewer
 constexpr int most_devices = 4;
 
 

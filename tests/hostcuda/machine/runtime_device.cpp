@@ -80,7 +80,7 @@ std::string last_report() {
 }
 void reset() {
   const std::lock_guard guard(Machine::get().lock);
-  Machine::get().reset();
+  Machine::get().reset(current_device());
   last_status = cudaSuccess, words = {};
 }
 

@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "call.hpp"
+#include "grid.hpp"
 #include "options.hpp"
 
 using namespace hostcuda;
@@ -62,6 +63,7 @@ cudaError_t take(Call& call, void** address, std::size_t bytes, int device) {
   if (device != Memory::host && charged > options().memory - std::min(options().memory, call.device().used))
     return call.end(cudaErrorMemoryAllocation, bytes, " bytes asked, ", options().memory - std::min(options().memory, call.device().used), " free on device ", device);
   if (call.device().failure) return call.end();
+  catch_faults(), give_thread_a_signal_stack();   // the host's own mistakes are named too
   *address = call.machine.memory.allocate(device, bytes);
   if (*address == nullptr) return call.end(cudaErrorMemoryAllocation, "the emulated device has no more addresses");
   if (device != Memory::host) {

@@ -7,6 +7,7 @@
 
 #include "call.hpp"
 #include "grid.hpp"
+#include "hostcuda/work.hpp"
 #include "options.hpp"
 
 using namespace hostcuda;
@@ -138,6 +139,7 @@ cudaError_t cudaDeviceSynchronize(Where where) {
   const cudaError_t status = call.wait(nullptr, [&] { return call.machine.idle(device); });
   for (const cudaStream_t stream : call.machine.streams)
     if (stream->device == device) acquire(&stream->done);
+  acquire(&call.machine.devices[static_cast<std::size_t>(device)].ended_streams);
   return status;
 }
 
@@ -217,5 +219,21 @@ cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t from, cudaEven
     return call.end(cudaErrorInvalidResourceHandle, "both events must take times and have been recorded");
   if (from->state->done < from->state->recorded || to->state->done < to->state->recorded) return cudaErrorNotReady;
   *milliseconds = std::chrono::duration<float, std::milli>(to->state->at - from->state->at).count();
+  return call.end();
+}
+
+// ---- work of other libraries
+
+cudaError_t hostcuda::queue_work(cudaStream_t stream, std::string what, std::initializer_list<Use> uses, std::function<void()> run) {
+  Call call("queued work");
+  if (!call.knows(stream)) return call.end(cudaErrorInvalidResourceHandle, what, ": no such stream (the default stream isn't emulated)");
+  std::vector<Range> ranges;
+  for (const Use& use : uses) {
+    const Allocation* const found = device_of(use.begin) == stream->device ? call.machine.memory.find(use.begin) : nullptr;
+    if (found == nullptr || !found->live || static_cast<const unsigned char*>(use.begin) + use.bytes > found->begin + found->bytes)
+      return call.end(cudaErrorIllegalAddress, what, ": ", use.bytes, " bytes from ", use.begin, " on aren't all memory of device ", stream->device);
+    ranges.push_back({use.begin, use.bytes});
+  }
+  call.machine.queue(stream, {.what = std::move(what), .run = [run = std::move(run)] { return run(), Failure{}; }, .uses = std::move(ranges)});
   return call.end();
 }

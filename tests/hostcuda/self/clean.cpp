@@ -5,6 +5,7 @@
 #include <random>
 
 #include <cub/cub.cuh>
+#include <cub/device/device_radix_sort.cuh>
 #include <cuda_fp16.h>
 #include <terse/device/ptx.cuh>
 #include <terse/device/shared.cuh>
@@ -203,4 +204,23 @@ TEST_CASE("threads that have ended are not waited for") {
         return device.read(values, 41);
       },
       std::vector<float>(41, 21.0f));
+}
+
+TEST_CASE("CUB's sort keeps pairs of equal keys in order") {
+  check_alike<int>(
+      [](Device& device) {
+        constexpr int size = 6;
+        const int *const keys = device.copy(std::vector<int>{3, 1, 3, 0, 1, 3 + 16}), *const values = device.copy(std::vector<int>{0, 1, 2, 3, 4, 5});
+        auto *const sorted_keys = device.allocate<int>(size), *const sorted_values = device.allocate<int>(size);
+        std::size_t bytes = 0;
+        const auto sort = [&](void* storage) { return cub::DeviceRadixSort::SortPairs(storage, bytes, keys, sorted_keys, values, sorted_values, size, 0, 4, device.stream()); };
+        CHECK(sort(nullptr) == cudaSuccess);
+        CHECK(sort(device.allocate<char>(bytes)) == cudaSuccess);
+        CHECK(sort(sorted_keys) == cudaErrorIllegalAddress);   // too little storage there
+        auto found = device.read(sorted_keys, size);
+        const auto order = device.read(sorted_values, size);
+        found.insert(found.end(), order.begin(), order.end());
+        return found;
+      },
+      {0, 1, 1, 3, 3, 19, 3, 1, 4, 0, 2, 5});
 }

@@ -19,9 +19,10 @@ struct __attribute__((may_alias, aligned(4))) __half2 {
 };
 using half2 = __half2;
 
+// Every NaN becomes 0x7FFFFFFF.
 inline float __half2float(__half value) {
   const std::uint32_t sign = (value.bits & 0x8000u) << 16, exponent = value.bits >> 10 & 31u, mantissa = value.bits & 1023u;
-  if (exponent == 31) return std::bit_cast<float>(sign | 0x7F800000u | mantissa << 13);
+  if (exponent == 31) return std::bit_cast<float>(mantissa == 0 ? sign | 0x7F800000u : 0x7FFFFFFFu);
   if (exponent == 0) return std::bit_cast<float>(sign | std::bit_cast<std::uint32_t>(static_cast<float>(mantissa) * 0x1p-24f));
   return std::bit_cast<float>(sign | (exponent + 112) << 23 | mantissa << 13);
 }

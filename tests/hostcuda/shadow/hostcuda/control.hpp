@@ -25,7 +25,7 @@ std::size_t peak_memory_used(int device);
 
 /// What the machine found last, in words; empty if nothing since the last reset.
 std::string last_report();
-/// Drops all queued work, and errors that stay (as those of kernels do). Allocations, streams and events remain.
+/// Of the current device: drops queued work, and an error that stays (as those of kernels do). Allocations, streams and events remain.
 void reset();
 
 /// Counts since the start or the last reset.
