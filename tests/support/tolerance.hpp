@@ -15,6 +15,13 @@ constexpr Tolerance gpu_tolerance(terse::Dtype dtype) {
   return dtype == f64 ? Tolerance{1e-12, 0} : dtype == f32 ? Tolerance{1e-5, 0} : Tolerance{1e-5, 1};
 }
 
+/// Attention's: in 16 bits a GPU rounds probabilities and their gradients before it multiplies them, where the CPU keeps float. Two units in the
+/// last place of the row's largest value; the most that was seen is one.
+constexpr Tolerance attention_tolerance(terse::Dtype dtype) {
+  using enum terse::Dtype;
+  return dtype == f16 ? Tolerance{0x1p-9, 0} : dtype == bf16 ? Tolerance{0x1p-6, 0} : gpu_tolerance(dtype);
+}
+
 /// One unit in the last place of a value of this dtype.
 inline double ulp(terse::Dtype dtype, double value) {
   const bool is_half = dtype == terse::Dtype::f16;
@@ -23,7 +30,6 @@ inline double ulp(terse::Dtype dtype, double value) {
 }
 
 /// How far `got` may be from `want`, in a row whose largest magnitude is `largest`.
-inline double allowed_error(terse::Dtype dtype, double want, double largest) {
-  const Tolerance tolerance = gpu_tolerance(dtype);
+inline double allowed_error(terse::Dtype dtype, const Tolerance& tolerance, double want, double largest) {
   return tolerance.relative * largest + (tolerance.ulps > 0 ? tolerance.ulps * ulp(dtype, want) : 0);
 }

@@ -115,11 +115,12 @@ class OpRun {
 
   /// Holds what the GPU wrote against what the CPU did, in rows of so many columns.
   template <terse::Real T>
-  void agrees(const std::string& name, const Data<T>& data, terse::Index columns) {
+  void agrees(const std::string& name, const Data<T>& data, terse::Index columns, const Tolerance& tolerance = gpu_tolerance(terse::dtype_of<T>())) {
     INFO(name << ", " << terse::name_of(terse::dtype_of<T>()) << ", " << data.size() << " values in rows of " << columns);
     const auto got = seen(data);
     double worst = 0;
-    for (std::size_t first = 0; first < got.size(); first += static_cast<std::size_t>(columns)) worst = std::max(worst, worst_of_row(data.cpu() + first, got.data() + first, columns));
+    for (std::size_t first = 0; first < got.size(); first += static_cast<std::size_t>(columns))
+      worst = std::max(worst, worst_of_row(data.cpu() + first, got.data() + first, columns, tolerance));
     CHECK(worst <= 1);
   }
   /// As agrees, but bit for bit; only which NaN it is may differ.
@@ -151,7 +152,7 @@ class OpRun {
 
   /// The largest error of a row, in units of what is allowed.
   template <class T>
-  static double worst_of_row(const T* want, const T* got, terse::Index columns) {
+  static double worst_of_row(const T* want, const T* got, terse::Index columns, const Tolerance& tolerance) {
     const auto number = [](T value) { return static_cast<double>(static_cast<terse::Wide<T>>(value)); };
     double largest = 0, worst = 0;
     for (terse::Index c = 0; c < columns; ++c)
@@ -159,12 +160,11 @@ class OpRun {
     for (terse::Index c = 0; c < columns; ++c) {
       const double w = number(want[c]), g = number(got[c]);
       if (w == g || (std::isnan(w) && std::isnan(g))) continue;
-      const double error = std::abs(w - g) / allowed(terse::dtype_of<T>(), w, largest);
+      const double error = std::abs(w - g) / (std::isfinite(w) ? allowed_error(terse::dtype_of<T>(), tolerance, w, largest) : 0);
       worst = std::isnan(error) ? std::numeric_limits<double>::infinity() : std::max(worst, error);
     }
     return worst;
   }
-  static double allowed(terse::Dtype dtype, double want, double largest) { return std::isfinite(want) ? allowed_error(dtype, want, largest) : 0; }
 
   std::uint64_t inputs_ = 0;
   std::vector<std::byte> bits_;
