@@ -81,7 +81,10 @@ const ModelEntry* of_size(const io::ModelSizes& sizes, const std::string& precis
 }
 
 /// What --precision auto means on a GPU: 16 bits, of the kind that its tensor cores know, which is bfloat16 from capability 8.0.
-std::string precision_of_gpu() { return usable_gpus().front().capability >= 80 ? "bf16" : "fp16"; }
+std::string precision_of_gpus() {
+  const auto& gpus = usable_gpus();
+  return std::all_of(gpus.begin(), gpus.end(), [](const Gpu& gpu) { return gpu.capability >= 80; }) ? "bf16" : "fp16";
+}
 
 }  // namespace
 
@@ -158,7 +161,7 @@ Checkpoint open_checkpoint(const Options& options) {
     fail(Failure::bad_input, folder.string(), ": not a folder; --checkpoint names the folder of model.safetensors");
   }
   const auto sizes = io::read_config(folder / "config.json");
-  const std::string precision = options.precision != "auto" ? options.precision : options.device == "cuda" ? precision_of_gpu() : "fp32";
+  const std::string precision = options.precision != "auto" ? options.precision : options.device == "cuda" ? precision_of_gpus() : "fp32";
   const ModelEntry* entry = of_size(sizes, precision, options.device);
   if (entry == nullptr)
     fail(Failure::bad_input, (folder / "config.json").string(), ": no model of ", sizes.words(), " in ", precision, " is compiled in, only ",
@@ -194,7 +197,7 @@ std::string models_in_words(const std::string& device) {
 const ModelEntry& find_model(const Options& options, bool training) {
   std::string precision = options.precision;
   if (precision == "auto" && options.device == "cuda") {
-    precision = precision_of_gpu();
+    precision = precision_of_gpus();
   } else if (precision == "auto") {
     precision = "fp32";
     if (training && prefers_bfloat16() && find(options.model, "bf16", "cpu") != nullptr) precision = "bf16";

@@ -49,6 +49,8 @@ void Options::require_possible() const {
   if (reproducible && !std::has_single_bit(static_cast<unsigned long>(ranks * accumulate)))
     fail(Failure::usage, "--reproducible needs ranks x accumulate to be a power of two: ", ranks, " x ", accumulate, " is ", ranks * accumulate,
          "; choose another --accumulate or --ranks");
+  if (reproducible && device == "cuda" && ranks > 2)
+    fail(Failure::usage, "--reproducible on GPUs holds for up to 2 ranks, whose sum has one order; ", ranks, " asked; use --device cpu, or leave it out");
   if (std::int64_t{ranks} * threads > 4096) fail(Failure::usage, "--ranks ", ranks, " x --threads ", threads, " are more than 4096 threads; ask for fewer");
 }
 

@@ -1,4 +1,6 @@
 // A program with CUDA: plain C++ over its runtime.
+#include <cstdlib>
+
 #include <cuda_runtime.h>
 
 #include "../gpus.hpp"
@@ -14,6 +16,8 @@ struct Found {
 
 Found find() {
   Found found;
+  // Kernels are loaded before the first step, not at their first launch, which could wait for a collective of another rank.
+  ::setenv("CUDA_MODULE_LOADING", "EAGER", 0);
   int count = 0, before = 0;
   found.status = cudaGetDeviceCount(&count);
   if (found.status != cudaSuccess || count == 0) return found;

@@ -52,7 +52,9 @@ class Cuda {
 
   /// Sets aside `bytes` for ops that need room (partial sums, sorting); called before the loop, with the plan's number.
   void reserve_workspace(std::size_t bytes) {
-    if (bytes > workspace_.bytes()) workspace_ = Memory(bytes);
+    if (bytes <= workspace_.bytes()) return;
+    workspace_ = Memory();  // not both at a time
+    workspace_ = Memory(bytes);
   }
   /// The first `bytes` of what was reserved; one op at a time uses it.
   /// Errors     Failure::internal: less was reserved

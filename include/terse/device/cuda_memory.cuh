@@ -7,6 +7,7 @@
 
 #include <terse/core/error.hpp>
 #include <terse/core/shape.hpp>
+#include <terse/device/check.cuh>
 
 namespace terse {
 
@@ -18,7 +19,9 @@ class CudaMemory {
   CudaMemory() = default;
   explicit CudaMemory(std::size_t bytes) : bytes_(bytes) {
     void* memory = nullptr;
-    if (cudaMalloc(&memory, bytes == 0 ? 1 : bytes) != cudaSuccess) fail_for_want_of(bytes);
+    const auto status = cudaMalloc(&memory, bytes == 0 ? 1 : bytes);
+    if (status == cudaErrorMemoryAllocation) fail_for_want_of(bytes);
+    device::check(status, "cudaMalloc");
     memory_.reset(static_cast<std::byte*>(memory));
   }
   /// An address of the GPU: the CPU can't read it.

@@ -42,7 +42,7 @@ class Event {
  public:
   Event() {
     cudaEvent_t event = nullptr;
-    check(cudaEventCreateWithFlags(&event, cudaEventDisableTiming), "cudaEventCreateWithFlags");
+    check(cudaEventCreateWithFlags(&event, cudaEventDisableTiming | cudaEventBlockingSync), "cudaEventCreateWithFlags");  // who waits sleeps: cores are few
     event_.reset(event);
   }
   /// The point is behind all work queued on `stream` so far.

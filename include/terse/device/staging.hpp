@@ -5,7 +5,7 @@
 
 namespace terse {
 
-/// Brings batches to a device: `upload` gives a batch whose spans lie in the device's memory, all but `samples`. It is valid until the next but one.
+/// Brings batches to a device: `upload` gives a batch whose spans lie in the device's memory, all but `samples`. It is valid until the next.
 /// A device may round a batch up, by a document without targets, to sizes that suit it: `extent` says what becomes of the largest one.
 template <class Device>
 class Staging;

@@ -118,6 +118,7 @@ class DistributedDataParallel {
   /// Gradients become their sum over ranks.
   void reduce() {
     close_leaf();
+    if (leaves_ != tree_leaves_) fail(Failure::usage, "reduce after ", leaves_, " micro-batches: their tree has ", tree_leaves_);
     collective_.all_reduce(flat_gradient_, Model::flat_size);
   }
 

@@ -1,8 +1,10 @@
 #pragma once
+#include <limits>
+
 namespace terse::optim {
 
 /// Dynamic loss scaling, as torch.amp.GradScaler: the loss is multiplied by `scale`, so that small gradients survive fp16; the scale
-/// halves when a gradient overflows (that step is skipped), and doubles after `growth_interval` clean steps in a row.
+/// halves when a gradient overflows (that step is skipped), and doubles after `growth_interval` clean steps in a row, but never to infinity.
 struct LossScaler {
   static constexpr int growth_interval = 2000;
 
@@ -18,8 +20,9 @@ struct LossScaler {
     if (!enabled) return;
     if (overflowed) {
       scale *= 0.5f, clean_steps = 0;
-    } else if (++clean_steps == growth_interval) {
-      scale *= 2.0f, clean_steps = 0;
+    } else if (++clean_steps >= growth_interval) {
+      if (scale <= 0.5f * std::numeric_limits<float>::max()) scale *= 2.0f;
+      clean_steps = 0;
     }
   }
 };

@@ -84,7 +84,8 @@ struct OverflowPlace {
   }
 };
 
-/// Hears of a run, on rank 0. Returning false from on_step ends the run after that step.
+/// Hears of a run, on rank 0. A device that runs behind has begun the next step by then, unless something is due (a validation, a checkpoint, the end): the
+/// trainer's parameters may be that step's, and a run that on_step ends has finished it too.
 class TrainObserver {
  public:
   virtual ~TrainObserver() = default;
@@ -333,6 +334,7 @@ class Trainer<ModelType> {
   }
   std::string words(const ops::Overflow& mine) {
     const auto micro = communicator_->rank() * options_.schedule.accumulate + mine.micro_batch;
+    if (mine.document >= options_.schedule.batch) return concat("overflow at step ", state_.step + 1, ": in the rows that fill up a batch");
     const auto& sample = sampler_.at(sampler_.first_cursor(state_.step, micro) + static_cast<std::uint64_t>(mine.document));
     const std::string_view parameter = mine.parameter < 0 ? "the loss" : Model::table[static_cast<std::size_t>(mine.parameter)].name.view();
     return OverflowPlace{state_.step + 1, mine.micro_batch, communicator_->rank(), std::string(parameter), sample.row}.words();

@@ -10,10 +10,8 @@ namespace {
 class GpuJob {
  public:
   Arguments arguments(const std::string& command, const std::string& name, const std::string& device, const std::string& precision, const Arguments& more = {}) const {
-    return Arguments{command,  "--data", job.data(), "--out",        job.file(name), "--model",  "demo", "--device", device,     "--precision", precision, "--ranks",
-                     "2",      "--batch", "2",       "--accumulate", "1",            "--warmup", "2",    "--lr",     "0.002",    "--threads",   "1",       "--evaluate-samples",
-                     "2"} +
-           more;
+    const Arguments where{command, "--data", job.data(), "--out", job.file(name), "--model", "demo", "--device", device, "--precision", precision, "--ranks", "2", "--threads", "1"};
+    return where + Arguments{"--batch", "2", "--accumulate", "1", "--warmup", "2", "--lr", "0.002", "--evaluate-samples", "2"} + more;
   }
   SmallJob job;
 };

@@ -38,7 +38,8 @@ Run train_on(int ranks, long steps, float dropout = 0.1f) {
     Device device = device_of<Device>(communicator.rank());
     Model model(device);
     train::Trainer<Model> trainer(model, communicator, {data, halves.training, data, halves.validation},
-                                  {.schedule = {.batch = 3, .accumulate = 2, .ranks = ranks, .steps = steps}, .rates = {.lr = 1e-3, .warmup = 5, .decay = steps}, .dropout = dropout, .evaluate_every = 10});
+                                  {.schedule = {.batch = 3, .accumulate = 2, .ranks = ranks, .steps = steps}, .rates = {.lr = 1e-3, .warmup = 5, .decay = steps},
+                                   .dropout = dropout, .evaluate_every = 10});
     if (communicator.is_first()) write_on_host(device, trainer.parameters(), Model::flat_size, [](float* parameters) { nn::initialize<Model>(parameters, 42); });
     trainer.share_parameters();
     trainer.run([&](const train::StepRecord& step) { run.steps.push_back(step); });

@@ -1,0 +1,53 @@
+// What training GPT-2 124M takes of a GPU, known to the compiler; and that a run takes so much.
+#include <terse/cuda.hpp>
+
+#include "support/catch.hpp"
+
+using namespace terse;
+
+namespace {
+
+using Gpt2 = models::Gpt<models::Gpt2, Fp16Mixed, Cuda>;
+constexpr std::size_t GB = 1'000'000'000;
+constexpr std::size_t usual = train::plan<Gpt2>(16 * 260, 16).total(), largest = train::plan<Gpt2>(16 * 1024, 16).total();
+static_assert(usual <= 5 * GB);
+static_assert(largest <= 9 * GB);
+static_assert(train::fits<Gpt2, train::gpus::t4>);
+
+struct Small : models::Config<models::GptConfig{.vocabulary = 61, .context = 40, .layers = 2, .heads = 2, .width = 32}> {};
+
+std::size_t free_bytes() {
+  std::size_t available = 0, all = 0;
+  REQUIRE(cudaMemGetInfo(&available, &all) == cudaSuccess);
+  return available;
+}
+
+template <class P>
+void check_plan() {
+  using Model = models::Gpt<Small, P, Cuda>;
+  std::vector<TokenId> ids;
+  for (TokenId i = 0; i < 300; ++i) ids.push_back(i % 59);
+  const auto samples = text::windows(ids, 23);
+  const auto halves = text::split(samples.size(), 0, 42);
+  const train::TrainOptions options{.schedule = {.batch = 3, .accumulate = 2, .ranks = 1, .steps = 1}, .rates = {.decay = 1}};
+  cudaSetDevice(0);
+  const std::size_t before = free_bytes();
+  Cuda cuda(0);
+  Model model(cuda);
+  dist::Solo solo;
+  train::Trainer<Model> trainer(model, solo, {samples, halves.training, samples, halves.validation}, options);
+  trainer.run([](const train::StepRecord&) {});
+  const std::size_t taken = before - free_bytes();
+  const train::PlanOptions sizes{.micro_batches = options.schedule.micro_batches(), .capability = cuda.capability()};
+  const auto plan = train::plan<Model>(trainer.token_capacity(), options.schedule.batch, sizes);
+  CHECK(taken == plan.total());
+}
+
+}  // namespace
+
+TEST_CASE("GPT-2 124M in fp16, 16 samples: bytes of a GPU") { WARN("16 x 260 tokens: " << usual << ", 16 x 1024: " << largest); }
+
+TEST_CASE("the plan is what is allocated, to the byte") {
+  check_plan<Fp32>();
+  check_plan<Fp16Mixed>();
+}
