@@ -96,7 +96,7 @@ class Cpu {
   /// the compiler may vectorize, and so round, differently.)
   template <class Body>
   void parallel_for(Index count, Body&& body) const {
-    const int team = team_for(count);
+    [[maybe_unused]] const int team = team_for(count);
 #pragma omp parallel for num_threads(team) schedule(static)
     for (Index i = 0; i < count; ++i) body(i);
   }
@@ -104,7 +104,7 @@ class Cpu {
   /// As parallel_for, for bodies of very different cost.
   template <class Body>
   void parallel_for_uneven(Index count, Body&& body) const {
-    const int team = team_for(count);
+    [[maybe_unused]] const int team = team_for(count);
 #pragma omp parallel for num_threads(team) schedule(dynamic, 1)
     for (Index i = 0; i < count; ++i) body(i);
   }
