@@ -52,7 +52,10 @@ void Machine::run_head(Guard& guard, cudaStream_t stream) {
     become(stream->identity);
     acquire(&stream->queued);
     failure = work.run();
-    work.run = nullptr;   // the stream frees what it used
+    {
+      const Unseen unseen;   // a count of owners that the host changes too, in no order with the stream
+      work.run = nullptr;
+    }
     release(&stream->done);
     become(host);
     guard.lock();

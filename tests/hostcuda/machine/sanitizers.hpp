@@ -24,6 +24,11 @@
 #include <sanitizer/tsan_interface.h>
 #endif
 
+#if defined(HOSTCUDA_TSAN)
+extern "C" void __tsan_ignore_thread_begin();   // in no header
+extern "C" void __tsan_ignore_thread_end();
+#endif
+
 namespace hostcuda {
 
 #if defined(HOSTCUDA_ASAN)
@@ -62,6 +67,20 @@ inline void* this_identity() { return nullptr; }
 inline void become(void*) {}
 inline void fill(void* to, unsigned char value, std::size_t bytes) { std::memset(to, value, bytes); }
 #endif
+
+/// While it lives, ThreadSanitizer doesn't see what this thread does. Inline functions that tests have too, as those of shared_ptr, are
+/// compiled for it wherever the linker took them from.
+class Unseen {
+ public:
+#if defined(HOSTCUDA_TSAN)
+  Unseen() { __tsan_ignore_thread_begin(); }
+  ~Unseen() { __tsan_ignore_thread_end(); }
+#else
+  Unseen() {}
+  ~Unseen() {}
+#endif
+  Unseen(const Unseen&) = delete;
+};
 
 /// What fresh memory holds: NaN in every float format, -1 in every integer.
 inline constexpr unsigned char poison = 0xFF;
