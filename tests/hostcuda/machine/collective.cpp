@@ -66,6 +66,7 @@ std::vector<unsigned char> reduced(std::vector<CollectivePart>& parts, std::size
 
 // Copies by memcpy, which ThreadSanitizer sees.
 void compute(std::vector<CollectivePart>& parts, std::size_t first) {
+  const Seen seen;
   const std::size_t ranks = parts.size(), count = parts[0].count, bytes = count * bytes_of(parts[0].type);
   switch (parts[0].kind) {
     case CollectiveKind::all_reduce: {

@@ -30,6 +30,8 @@ Blocks& blocks_of(const void* stream) {
   if constexpr (!with_tsan) stream = nullptr;
   for (const auto& blocks : known)
     if (blocks->stream == stream) return *blocks;
+  constexpr std::size_t most = 2;   // the streams of two ranks: ThreadSanitizer has 8000 identities, and each of these takes up to 1000
+  if (known.size() == most) known.erase(known.begin());
   known.push_back(std::make_unique<Blocks>());
   Blocks& blocks = *known.back();
   blocks.stream = stream;

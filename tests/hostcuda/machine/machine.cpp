@@ -51,9 +51,9 @@ void Machine::run_head(Guard& guard, cudaStream_t stream) {
     if (with_tsan && stream->identity == nullptr) stream->identity = make_identity();
     become(stream->identity);
     acquire(&stream->queued);
-    failure = work.run();
     {
-      const Unseen unseen;   // a count of owners that the host changes too, in no order with the stream
+      const Unseen unseen;   // the machine's own strings and counts of owners, on a stack that is the host's too
+      failure = work.run();
       work.run = nullptr;
     }
     release(&stream->done);

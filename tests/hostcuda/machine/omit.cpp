@@ -40,7 +40,8 @@ class Passed {
   }
   void note(Where where, const char* what) {
     if (path_ == nullptr) return;
-    for (Place& place : places_) {
+    for (std::size_t i = 0, at = static_cast<std::size_t>(where.line); i < places_.size(); ++i, ++at) {
+      Place& place = places_[at % places_.size()];
       const char* none = nullptr;
       if (place.what.load() == nullptr && place.what.compare_exchange_strong(none, what)) place.where = where;
       if (place.where == where) return;

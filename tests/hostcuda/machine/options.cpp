@@ -39,7 +39,7 @@ void set_seed(std::uint64_t seed) { options().seed = seed; }
 std::uint64_t seed() { return options().seed; }
 std::vector<std::uint64_t> seeds() {
   std::vector<std::uint64_t> all(static_cast<std::size_t>(number("HOSTCUDA_SEEDS", 3)));
-  std::iota(all.begin(), all.end(), 0);
+  std::iota(all.begin(), all.end(), static_cast<std::uint64_t>(number("HOSTCUDA_SEED", 0)));
   return all;
 }
 void set_capability(int capability) { options().capability = capability; }

@@ -9,23 +9,9 @@
 #include "cuda_fp16.h"
 #include "sanitizers.hpp"
 
-#if defined(HOSTCUDA_TSAN)
-extern "C" void __tsan_read_range(const void*, unsigned long);
-extern "C" void __tsan_write_range(void*, unsigned long);
-#endif
-
 namespace hostcuda {
 
 namespace {
-
-#if defined(HOSTCUDA_TSAN)
-// The machine's accesses aren't watched; so they are told.
-void told_read(const void* from, std::size_t bytes) { __tsan_read_range(from, bytes); }
-void told_write(void* to, std::size_t bytes) { __tsan_write_range(to, bytes); }
-#else
-void told_read(const void*, std::size_t) {}
-void told_write(void*, std::size_t) {}
-#endif
 
 float load(cudaDataType type, const void* from, std::size_t i) {
   if (type == CUDA_R_16F) return __half2float(static_cast<const __half*>(from)[i]);
@@ -44,7 +30,7 @@ std::vector<float> loaded(const MatrixLayout& layout, const void* from, bool tra
   const std::size_t rows = layout.rows, columns = layout.columns, size = bytes_of(layout.type), ld = static_cast<std::size_t>(layout.ld);
   std::vector<float> values(rows * columns);
   for (std::size_t c = 0; c < columns; ++c) {
-    told_read(static_cast<const char*>(from) + c * ld * size, rows * size);
+    tell_read(static_cast<const char*>(from) + c * ld * size, rows * size);
     for (std::size_t r = 0; r < rows; ++r) values[transposed ? r * columns + c : c * rows + r] = load(layout.type, from, c * ld + r);
   }
   return values;
@@ -63,25 +49,25 @@ void apply_epilogue(const Product& p, std::size_t column, std::vector<float>& va
   const std::uint32_t epilogue = p.desc.epilogue;
   const std::size_t size = bytes_of(p.d.type), aux_at = column * static_cast<std::size_t>(p.desc.aux_ld);
   if ((epilogue & CUBLASLT_EPILOGUE_BIAS) != 0) {
-    told_read(p.desc.bias, p.d.rows * size);
+    tell_read(p.desc.bias, p.d.rows * size);
     for (std::size_t r = 0; r < values.size(); ++r) values[r] += load(p.d.type, p.desc.bias, r);
   }
   if ((epilogue & CUBLASLT_EPILOGUE_GELU) != 0) {
-    if ((epilogue & 128) != 0) told_write(static_cast<char*>(p.desc.aux) + aux_at * size, p.d.rows * size);
+    if ((epilogue & 128) != 0) tell_write(static_cast<char*>(p.desc.aux) + aux_at * size, p.d.rows * size);
     for (std::size_t r = 0; r < values.size(); ++r) {
       if ((epilogue & 128) != 0) store(p.d.type, p.desc.aux, aux_at + r, values[r]);
       values[r] = gelu(values[r]);
     }
   }
   if ((epilogue & 64) != 0) {
-    told_read(static_cast<char*>(p.desc.aux) + aux_at * size, p.d.rows * size);
+    tell_read(static_cast<char*>(p.desc.aux) + aux_at * size, p.d.rows * size);
     for (std::size_t r = 0; r < values.size(); ++r) values[r] *= gelu_slope(load(p.d.type, p.desc.aux, aux_at + r));
   }
 }
 
 /// Written over what was there, not scaled by alpha, and not added to, whatever beta is (measured, cuBLAS 13.0).
 void store_bias_gradient(const Product& p, const std::vector<float>& sums) {
-  told_write(p.desc.bias, sums.size() * bytes_of(p.d.type));
+  tell_write(p.desc.bias, sums.size() * bytes_of(p.d.type));
   for (std::size_t i = 0; i < sums.size(); ++i) store(p.d.type, p.desc.bias, i, sums[i]);
 }
 
@@ -108,10 +94,10 @@ void multiply(const Product& p) {
       of_b[j] += factor;
     }
     const std::size_t c_at = j * static_cast<std::size_t>(p.c.ld), d_at = j * static_cast<std::size_t>(p.d.ld);
-    if (p.beta != 0) told_read(static_cast<const char*>(p.from_c) + c_at * size, m * size);
+    if (p.beta != 0) tell_read(static_cast<const char*>(p.from_c) + c_at * size, m * size);
     for (std::size_t r = 0; r < m; ++r) sums[r] = p.alpha * sums[r] + (p.beta == 0 ? 0 : p.beta * load(p.c.type, p.from_c, c_at + r));
     apply_epilogue(p, j, sums);
-    told_write(static_cast<char*>(p.to) + d_at * size, m * size);
+    tell_write(static_cast<char*>(p.to) + d_at * size, m * size);
     for (std::size_t r = 0; r < m; ++r) store(p.d.type, p.to, d_at + r, sums[r]), row_sums[r] += sums[r];
   }
   if (p.desc.epilogue == CUBLASLT_EPILOGUE_DGELU_BGRAD) store_bias_gradient(p, row_sums);

@@ -48,12 +48,22 @@ std::string wrong_direction(cudaMemcpyKind kind, const Located& to, const Locate
 }
 
 // Touched byte by byte in the machine, the copy would be unseen by ThreadSanitizer; memcpy is seen wherever it is called from.
+Failure copy(void* to, const void* from, std::size_t bytes) {
+  const Seen seen;
+  std::memcpy(to, from, bytes);
+  return {};
+}
 Work copy_work(void* to, const void* from, std::size_t bytes, std::string what) {
-  return {.what = std::move(what), .run = [=] { return std::memcpy(to, from, bytes), Failure{}; }, .uses = {{to, bytes}, {from, bytes}}};
+  return {.what = std::move(what), .run = [=] { return copy(to, from, bytes); }, .uses = {{to, bytes}, {from, bytes}}};
 }
 
+Failure set(void* address, int value, std::size_t bytes) {
+  const Seen seen;
+  std::memset(address, value, bytes);
+  return {};
+}
 Work set_work(void* address, int value, std::size_t bytes) {
-  return {.what = "memset", .run = [=] { return std::memset(address, value, bytes), Failure{}; }, .uses = {{address, bytes}}};
+  return {.what = "memset", .run = [=] { return set(address, value, bytes); }, .uses = {{address, bytes}}};
 }
 
 cudaError_t take(Call& call, void** address, std::size_t bytes, int device) {
@@ -102,7 +112,7 @@ cudaError_t queue_copy(Call& call, void* to, const void* from, std::size_t bytes
     const std::shared_ptr<unsigned char[]> staged(new unsigned char[bytes]);
     std::memcpy(staged.get(), from, bytes);
     Work work = copy_work(to, nullptr, bytes, what);
-    work.run = [=] { return std::memcpy(to, staged.get(), bytes), Failure{}; };
+    work.run = [=] { return copy(to, staged.get(), bytes); };
     work.uses = {{to, bytes}};
     call.machine.queue(stream, std::move(work));
   } else {

@@ -234,6 +234,13 @@ cudaError_t hostcuda::queue_work(cudaStream_t stream, std::string what, std::ini
       return call.end(cudaErrorIllegalAddress, what, ": ", use.bytes, " bytes from ", use.begin, " on aren't all memory of device ", stream->device);
     ranges.push_back({use.begin, use.bytes});
   }
-  call.machine.queue(stream, {.what = std::move(what), .run = [run = std::move(run)] { return run(), Failure{}; }, .uses = std::move(ranges)});
+  call.machine.queue(stream, {.what = std::move(what),
+                              .run =
+                                  [run = std::move(run), uses = std::vector<Use>(uses)] {
+                                    for (const Use& use : uses) use.written ? tell_write(use.begin, use.bytes) : tell_read(use.begin, use.bytes);
+                                    run();
+                                    return Failure{};
+                                  },
+                              .uses = std::move(ranges)});
   return call.end();
 }

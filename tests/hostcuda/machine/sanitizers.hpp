@@ -27,6 +27,8 @@
 #if defined(HOSTCUDA_TSAN)
 extern "C" void __tsan_ignore_thread_begin();   // in no header
 extern "C" void __tsan_ignore_thread_end();
+extern "C" void __tsan_read_range(const void*, unsigned long);
+extern "C" void __tsan_write_range(void*, unsigned long);
 #endif
 
 namespace hostcuda {
@@ -81,6 +83,33 @@ class Unseen {
 #endif
   Unseen(const Unseen&) = delete;
 };
+/// Inside the life of an Unseen: what happens to the user's memory, which is to be seen.
+class Seen {
+ public:
+#if defined(HOSTCUDA_TSAN)
+  Seen() { __tsan_ignore_thread_end(); }
+  ~Seen() { __tsan_ignore_thread_begin(); }
+#else
+  Seen() {}
+  ~Seen() {}
+#endif
+  Seen(const Seen&) = delete;
+};
+
+/// A stream's accesses to the user's memory, made where they are unseen.
+#if defined(HOSTCUDA_TSAN)
+inline void tell_read(const void* from, std::size_t bytes) {
+  const Seen seen;
+  __tsan_read_range(from, bytes);
+}
+inline void tell_write(const void* to, std::size_t bytes) {
+  const Seen seen;
+  __tsan_write_range(const_cast<void*>(to), bytes);
+}
+#else
+inline void tell_read(const void*, std::size_t) {}
+inline void tell_write(const void*, std::size_t) {}
+#endif
 
 /// What fresh memory holds: NaN in every float format, -1 in every integer.
 inline constexpr unsigned char poison = 0xFF;

@@ -111,6 +111,7 @@ TEST_CASE("sampling on CUDA draws what the CPU draws") {
   const auto check = [](const ops::Sample& op) { check_sampling<5, 8>(op), check_sampling<1003, 1008>(op); };
   check({.greedy = true});
   check({.temperature = 1, .seed = 5});
+  if constexpr (is_sanitized) return check({.temperature = 0.7f, .top_k = 50, .top_p = 0.95f, .seed = 5});
   for (const int top_k : {0, 1, 50})
     for (const float top_p : {0.0f, 0.5f, 0.95f, 1.0f}) check({.temperature = 0.7f, .top_k = top_k, .top_p = top_p, .seed = 5});
 }

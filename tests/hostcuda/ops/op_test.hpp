@@ -11,7 +11,6 @@
 // Outputs are NaN beforehand and stand between fences. The body runs under several seeds of the machine (HOSTCUDA_SEEDS, 3 by default), each
 // another order of threads, blocks and streams; what the GPU wrote must be the same bits under each.
 #include <cmath>
-#include <cstdlib>
 #include <cstring>
 #include <limits>
 #include <span>
@@ -24,6 +23,7 @@
 #include <terse/device/cuda.cuh>
 
 #include "support/catch.hpp"
+#include "support/sanitized.hpp"
 #include "support/tolerance.hpp"
 
 /// The same values in the memory of both devices.
@@ -78,10 +78,11 @@ class OpRun {
   terse::Cpu cpu{1};
   terse::Cuda cuda{0};
 
-  OpRun() {
+  /// `workspace`: bytes that GPU ops may use; as many as they are to need, so that sanitizers see one too many.
+  explicit OpRun(std::size_t workspace = std::size_t{4} << 20) {
     cpu.reserve_workspace(std::size_t{16} << 20);
     cpu.reserve_thread_scratch(std::size_t{1} << 20);
-    cuda.reserve_workspace(std::size_t{4} << 20);
+    cuda.reserve_workspace(workspace);
   }
 
   /// Amplitude times k / 64 / 2^e with k in [-64, 64) and e in [0, 8): 16 bits hold it exactly; float's sums of it round.
@@ -170,27 +171,21 @@ class OpRun {
   std::vector<std::byte> bits_;
 };
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-inline constexpr bool is_sanitized = true;  // slow: one seed, dtype and width (clang says it otherwise, and does all)
-#else
-inline constexpr bool is_sanitized = false;
-#endif
-
 /// Runs body(OpRun&) under each seed; see the top of this file.
 template <class Body>
 void on_both_devices(Body&& body) {
-  const char* const asked = std::getenv("HOSTCUDA_SEEDS");
-  const std::uint64_t first_seed = hostcuda::seed(), seeds = is_sanitized ? 1 : asked == nullptr ? 3 : std::strtoull(asked, nullptr, 10);
+  const std::vector<std::uint64_t> seeds = hostcuda::seeds();
   std::vector<std::byte> bits;
-  for (std::uint64_t seed = first_seed; seed < first_seed + seeds; ++seed) {
+  for (const std::uint64_t seed : seeds) {
     INFO("seed " << seed);
     hostcuda::set_seed(seed);
     OpRun run;
     body(run);
-    if (seed == first_seed) bits = run.bits();
+    if (seed == seeds.front()) bits = run.bits();
     CHECK(run.bits() == bits);
+    if (is_sanitized) break;
   }
-  hostcuda::set_seed(first_seed);
+  hostcuda::set_seed(seeds.front());
 }
 
 /// Calls body(T{}) for each dtype that a GPU computes with.

@@ -12,7 +12,7 @@ namespace hostcuda {
 /// 0: the plainest one. At the start HOSTCUDA_SEED, else 0.
 void set_seed(std::uint64_t);
 std::uint64_t seed();
-/// As many seeds as a test tries, 0 among them: HOSTCUDA_SEEDS, else 3.
+/// As many seeds as a test tries: HOSTCUDA_SEEDS, else 3; from HOSTCUDA_SEED on, else from 0.
 std::vector<std::uint64_t> seeds();
 
 /// Compute capability of all devices, 75 or 80. At the start HOSTCUDA_CAPABILITY, else 80.

@@ -25,7 +25,12 @@ struct DeviceRadixSort {
     if (storage_bytes < needed || begin_bit < 0 || end_bit > static_cast<int>(sizeof(Key) * 8) || begin_bit >= end_bit) return cudaErrorInvalidValue;
     return hostcuda::queue_work(
         stream, "cub::DeviceRadixSort of " + std::to_string(n) + " pairs",
-        {{storage, needed}, {keys, n * sizeof(Key)}, {sorted_keys, n * sizeof(Key)}, {values, n * sizeof(Value)}, {sorted_values, n * sizeof(Value)}}, [=] {
+        {{storage, needed, true},
+         {keys, n * sizeof(Key), false},
+         {sorted_keys, n * sizeof(Key), true},
+         {values, n * sizeof(Value), false},
+         {sorted_values, n * sizeof(Value), true}},
+        [=] {
           std::memset(storage, 0xFF, needed);
           std::vector<std::size_t> order(n);
           std::iota(order.begin(), order.end(), std::size_t{0});

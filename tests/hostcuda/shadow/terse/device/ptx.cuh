@@ -65,7 +65,9 @@ inline void copy_async_16(void* to_shared, const void* from_global, hostcuda::Wh
   if (hostcuda::begin_copy(copy, where)) *static_cast<uint4*>(copy.to) = *static_cast<const uint4*>(copy.from);
 }
 
-inline void commit_copies() { hostcuda::commit_copies(); }
+inline void commit_copies(hostcuda::Where where = hostcuda::Where::here()) {
+  if (!hostcuda::omitted(where, "commit_copies")) hostcuda::commit_copies();
+}
 
 template <int groups>
 void wait_for_copies(hostcuda::Where where = hostcuda::Where::here()) {
