@@ -20,7 +20,6 @@ template <Real P>
 __global__ void adamw(const AdamWFactors<float>* factors, bool decays, Index n, float* master, const float* gradient, float* m, float* v, P* parameter) {
   constexpr int each = 4;
   const Index first = device::first_value(each);
-  if (first >= n) return;
   const AdamWFactors<float> f = *factors;
   if (f.skipped) return;
   const float keep = decays ? f.keep : 1.0f;
