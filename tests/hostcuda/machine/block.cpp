@@ -167,7 +167,9 @@ void Block::give_way_to(Fiber* next) {
 }
 
 void Block::end_thread(int number) {
-  threads_[static_cast<std::size_t>(number)].state = State::ended;
+  Thread& thread = threads_[static_cast<std::size_t>(number)];
+  if (!thread.copies.empty()) fail(thread.where, "asynchronous copies were begun that nobody waited for");
+  thread.state = State::ended;
   --alive_;
   Warp& warp = warps_[static_cast<std::size_t>(number / lanes)];
   warp.ended |= 1u << (number % lanes);

@@ -66,7 +66,7 @@ TEST_CASE("sum of squares and all_finite on CUDA") {
           CHECK_FALSE(std::isfinite(sum_of_squares(run, damaged, n)));
           if (n > 100000) break;
         }
-    });
+    }, ops::sum_workspace());
 }
 
 TEST_CASE("nothing to sum: zero, and finite") {

@@ -69,6 +69,7 @@ TEST_CASE("a missing barrier shows in some orders") {
 TEST_CASE("a missing wait shows in some orders") {
   CHECK(orders_that_show("no event wait") >= 4);
   CHECK(orders_that_show("no wait for copies") >= 4);
+  CHECK(contains(found("no wait for copies"), "asynchronous copies were begun that nobody waited for"));
 }
 
 TEST_CASE("barriers that not all threads reach") {
