@@ -64,7 +64,8 @@ __device__ inline void load(float (&values)[n], const T* from) {
   using Word = typename detail::Words<each * static_cast<int>(sizeof(T))>::Type;
   using Part = detail::Values<std::conditional_t<std::is_same_v<std::remove_const_t<T>, float>, float, std::uint16_t>, each>;
   for (int first = 0; first < n; first += each) {
-    const auto part = std::bit_cast<Part>(*reinterpret_cast<const Word*>(from + first));
+    const Word word = *reinterpret_cast<const Word*>(from + first);  // by name: GCC's sanitizers don't see a load inside bit_cast
+    const auto part = std::bit_cast<Part>(word);
     for (int i = 0; i < each; ++i) {
       if constexpr (std::is_same_v<std::remove_const_t<T>, float>) {
         values[first + i] = part.value[i];

@@ -90,7 +90,7 @@ void check_sampling(const ops::Sample& op) {
   INFO("greedy " << op.greedy << ", temperature " << op.temperature << ", top_k " << op.top_k << ", top_p " << op.top_p << ", vocabulary " << V);
   on_both_devices([&](OpRun& run) {
     auto given = run.input<float>(rows * P, 6).from_gpu();  // of 2048 values at most, so that many are equal
-    for (Index b = 0; b < rows; ++b) std::fill(given.begin() + b * P + V, given.begin() + (b + 1) * P, std::numeric_limits<float>::quiet_NaN());  // no tokens'
+    for (Index b = 0; b < rows; ++b) std::fill(given.begin() + b * P + V, given.begin() + (b + 1) * P, 1000.0f);  // no tokens': whoever counted one would choose it
     const auto logits = run.values(given);
     std::vector<ops::Draw> which;
     for (Index b = 0; b < rows; ++b) which.push_back({static_cast<std::uint64_t>(b) << 30, static_cast<std::uint32_t>(7 * b)});

@@ -71,3 +71,16 @@ TEST_CASE("a batch above the capacity is refused") {
   CHECK_THROWS_AS(staging.upload(too_long), Error);
   CHECK_THROWS_AS(staging.upload(too_many), Error);
 }
+
+TEST_CASE("synchronize waits for copies beside the ops, and copy_to_host for its own into page-locked memory") {
+  on_both_devices([](OpRun& run) {
+    const auto x = run.input<float>(1000), y = run.output<float>(1000);
+    const device::PinnedMemory from(4000), to(4000);
+    run.cuda.copy_to_host(from.data(), x.gpu(), 4000);
+    CHECK(std::memcmp(from.data(), x.cpu(), 4000) == 0);
+    REQUIRE(cudaMemcpyAsync(y.gpu(), from.data(), 4000, cudaMemcpyHostToDevice, run.cuda.copy_stream()) == cudaSuccess);
+    REQUIRE(cudaMemcpyAsync(to.data(), y.gpu(), 4000, cudaMemcpyDeviceToHost, run.cuda.copy_stream()) == cudaSuccess);
+    run.cuda.synchronize();
+    CHECK(std::memcmp(to.data(), x.cpu(), 4000) == 0);
+  });
+}

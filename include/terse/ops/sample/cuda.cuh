@@ -62,16 +62,13 @@ struct SampleRow {
     const double sum = SampleSum(shared.sum).Sum(mine);
     if (threadIdx.x == 0) shared.total = sum;
     __syncthreads();
-    const double result = shared.total;
-    __syncthreads();
-    return result;
+    return shared.total;  // which isn't written again before all have come to the next sum
   }
 
   /// The first v, in order of v, up to which the terms sum up to more than `bound`; where rounding ate the rest, the last with a term.
   template <class Term>
   __device__ int first_beyond(Term term, double bound) {
-    if (threadIdx.x == 0) shared.first = vocabulary, shared.last = 0;
-    __syncthreads();
+    if (threadIdx.x == 0) shared.first = vocabulary, shared.last = 0;  // the scan is a barrier
     double before = 0;
     for (int tile = 0; tile < vocabulary; tile += softmax_threads) {
       const int v = tile + static_cast<int>(threadIdx.x);
@@ -106,8 +103,7 @@ struct SampleRow {
         shared.order = found | static_cast<std::uint32_t>(digit) << shift, shared.rank = left;
       }
       __syncthreads();
-      found = shared.order, k = shared.rank, digits |= 255u << shift;
-      __syncthreads();
+      found = shared.order, k = shared.rank, digits |= 255u << shift;  // written again two barriers on
     }
     return value_of(found);
   }
