@@ -64,8 +64,8 @@ class Cpu {
   /// Errors     Failure::device: there is none left
   Memory allocate(std::size_t bytes, Pages pages = Pages::huge) { return Memory(bytes, pages); }
 
-  /// Sets bytes to zero.
-  void clear(void* memory, std::size_t bytes) const { std::memset(memory, 0, bytes); }
+  /// Sets bytes, to zero if nothing else is said.
+  void clear(void* memory, std::size_t bytes, std::byte value = {}) const { std::memset(memory, std::to_integer<int>(value), bytes); }
   /// Between the host's memory and the device's, which here are one: a copy.
   void copy_from_host(void* to, const void* from, std::size_t bytes) const { std::memcpy(to, from, bytes); }
   void copy_to_host(void* to, const void* from, std::size_t bytes) const { std::memcpy(to, from, bytes); }

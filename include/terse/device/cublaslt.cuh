@@ -134,25 +134,29 @@ class MatmulPlans {
     handle_.reset(handle);
   }
 
-  /// C = op(A) op(B) (+ C) of `shape`, queued on `stream`; sums in float. Out: In or float.
+  /// How many there are.
+  std::size_t size() const { return plans_.size(); }
+
+  /// C = op(A) op(B) (+ C) of `shape`, queued on `stream`; sums in float. Without a stream its plan is made, and no more. Out: In or float.
   template <Real In, Real Out>
   void multiply(cudaStream_t stream, const GemmShape& shape, const In* a, const In* b, Out* c) {
     static_assert(!std::is_same_v<In, double> && (std::is_same_v<Out, In> || std::is_same_v<Out, float>),
                   "terse: matmul on CUDA: float, half or bfloat16, into the same or float");
     if (shape.m == 0 || shape.n == 0) return;
-    plan({shape, dtype_of<In>(), dtype_of<Out>(), alignment(a), alignment(b), alignment(c)}).run(handle_.get(), stream, a, b, c, workspace_);
-  }
-
-  /// The plan of a kind of product, made now if it wasn't there.
-  const MatmulPlan& plan(const MatmulKind& kind) {
-    const auto known = plans_.find(kind);
-    return (known != plans_.end() ? known : plans_.emplace(kind, MatmulPlan(handle_.get(), kind, workspace_.bytes())).first)->second;
+    const MatmulPlan& plan = plan_of({shape, dtype_of<In>(), dtype_of<Out>(), alignment(a), alignment(b), alignment(c)});
+    if (stream != nullptr) plan.run(handle_.get(), stream, a, b, c, workspace_);
   }
 
  private:
   struct Destroy {
     void operator()(cublasLtHandle_t handle) const { static_cast<void>(cublasLtDestroy(handle)); }
   };
+
+  /// The plan of a kind of product, made now if it wasn't there.
+  const MatmulPlan& plan_of(const MatmulKind& kind) {
+    const auto known = plans_.find(kind);
+    return (known != plans_.end() ? known : plans_.emplace(kind, MatmulPlan(handle_.get(), kind, workspace_.bytes())).first)->second;
+  }
 
   static std::size_t alignment(const void* address) {
     const auto number = reinterpret_cast<std::uintptr_t>(address) | alignment_bytes;

@@ -43,8 +43,26 @@ class Cuda {
   cudaStream_t stream() const { return stream_.get(); }
   /// For copies that run beside the ops; events order the two.
   cudaStream_t copy_stream() const { return copy_stream_.get(); }
-  /// Matrix products.
-  device::MatmulPlans& matmul() { return matmul_; }
+  /// C = op(A) op(B) (+ C) of `shape`; while the device rehearses, only its plan is made.
+  template <class In, class Out>
+  void multiply(const GemmShape& shape, const In* a, const In* b, Out* c) {
+    matmul_.multiply(rehearses_ ? nullptr : stream(), shape, a, b, c);
+  }
+  /// Matrix products that have a plan.
+  std::size_t planned_products() const { return matmul_.size(); }
+
+  /// While it lives, ops queue nothing and touch no memory, but plan their matrix products: a loop whose sizes were rehearsed finds each plan made.
+  class Rehearsal {
+   public:
+    explicit Rehearsal(Cuda& cuda) : cuda_(&cuda) { cuda.rehearses_ = true; }
+    ~Rehearsal() { cuda_->rehearses_ = false; }
+    Rehearsal(const Rehearsal&) = delete;
+    Rehearsal& operator=(const Rehearsal&) = delete;
+
+   private:
+    Cuda* cuda_;
+  };
+  bool rehearses() const { return rehearses_; }
 
   /// Uninitialised memory of the GPU.
   /// Errors     Failure::device: there is none left
@@ -72,8 +90,10 @@ class Cuda {
     device::check(cudaStreamSynchronize(copy_stream()), "copies");
     device::check(cudaStreamSynchronize(stream()), "kernels");
   }
-  /// Sets bytes of the GPU's memory to zero, in order with the ops.
-  void clear(void* memory, std::size_t bytes) const { device::check(cudaMemsetAsync(memory, 0, bytes, stream()), "cudaMemsetAsync"); }
+  /// Sets bytes of the GPU's memory, to zero if nothing else is said, in order with the ops.
+  void clear(void* memory, std::size_t bytes, std::byte value = {}) const {
+    if (!rehearses_) device::check(cudaMemsetAsync(memory, std::to_integer<int>(value), bytes, stream()), "cudaMemsetAsync");
+  }
   /// From the CPU's memory to the GPU's, in order with the ops; `from` may change after the call.
   void copy_from_host(void* to, const void* from, std::size_t bytes) const {
     device::check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, stream()), "copy to the GPU");
@@ -104,6 +124,7 @@ class Cuda {
   device::Stream stream_, copy_stream_;
   device::MatmulPlans matmul_;
   Memory workspace_;
+  bool rehearses_ = false;
 };
 
 }  // namespace terse::inline TERSE_ISA

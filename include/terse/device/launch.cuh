@@ -12,6 +12,7 @@
 
 #include <terse/core/shape.hpp>
 #include <terse/device/check.cuh>
+#include <terse/device/cuda.cuh>
 
 namespace terse::device {
 
@@ -51,6 +52,11 @@ void launch(cudaStream_t stream, void (*kernel)(Parameters...), const Launch& sh
     status = cudaLaunchKernelEx(&config, kernel, arguments...);
   }
   if (status != cudaSuccess) check(status, ("kernel " + name_of_kernel(reinterpret_cast<const void*>(kernel))).c_str());
+}
+/// The same, behind the device's ops; nothing while it rehearses.
+template <class... Parameters>
+void launch(const Cuda& cuda, void (*kernel)(Parameters...), const Launch& shape, std::type_identity_t<Parameters>... arguments) {
+  if (!cuda.rehearses()) launch(cuda.stream(), kernel, shape, arguments...);
 }
 
 }  // namespace terse::device

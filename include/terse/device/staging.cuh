@@ -5,6 +5,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <numeric>
 #include <span>
 #include <vector>
 
@@ -24,16 +25,17 @@ namespace terse {
 /// Copies packed batches to a GPU, through page-locked memory, on the copy stream. There are two buffers, so the CPU may fill one while the GPU
 /// reads the other.
 ///
-/// The GPU's batch has T rounded up to a multiple of 64, so that matrix products have few shapes. The rows that are added are one more document,
-/// behind the others, of token 0 at position 0. Nothing is predicted from them, so their gradients are exactly zero; its sample is -1.
+/// So that matrix products have few shapes, and those that tensor cores like, the GPU's batch has T rounded up to a multiple of 64 and N to a multiple of 8. The
+/// rows that are added are one more document, behind the others, of token 0 at position 0; the targets that are added are its first rows', with weight 0, so all
+/// their gradients are exactly zero. Its sample is -1.
 template <>
 class Staging<Cuda> {
  public:
-  /// T is a multiple of this.
-  static constexpr Index row_multiple = 64;
+  /// T and N are multiples of these.
+  static constexpr Index row_multiple = 64, target_multiple = 8;
 
   /// What becomes of the largest batch.
-  static constexpr Extent extent(Extent largest) { return {round_up(largest.tokens, row_multiple), largest.sequences + 1}; }
+  static constexpr Extent extent(Extent largest) { return {round_up(largest.tokens + target_multiple - 1, row_multiple), largest.sequences + 1}; }
   /// Of the GPU's memory; as many of page-locked memory.
   static constexpr std::size_t bytes(Extent largest) { return 2 * slot_bytes(largest); }
 
@@ -51,8 +53,7 @@ class Staging<Cuda> {
   /// that use it are queued before the next call, and the result is valid until the next but one. `batch` may change after the call.
   /// Errors     Failure::internal: the batch is larger than the largest
   const PackedBatch& upload(const PackedBatch& batch) {
-    if (batch.tokens() > largest_.tokens || batch.sequences() > largest_.sequences)
-      fail(Failure::internal, "a micro-batch of ", batch.tokens(), " tokens in ", batch.sequences(), " documents exceeds the planned ", largest_.tokens, " in ", largest_.sequences);
+    require_room(batch.tokens(), batch.sequences());
     slots_[current_].used.record(cuda_->stream());  // whatever uses the last batch has been queued
     current_ = 1 - current_;
     Slot& slot = slots_[current_];
@@ -63,6 +64,13 @@ class Staging<Cuda> {
     slot.copied.record(cuda_->copy_stream());
     slot.copied.make_wait(cuda_->stream());
     return slot.batch;
+  }
+
+  /// What a batch of these sizes becomes, for a rehearsal: spans of the right sizes, nothing in them.
+  const PackedBatch& shape(Index tokens, Index sequences, Index target_rows) {
+    require_room(tokens, sequences);
+    lay_out(slots_[current_], tokens, sequences, target_rows);
+    return slots_[current_].batch;
   }
 
  private:
@@ -77,37 +85,46 @@ class Staging<Cuda> {
 
   static constexpr std::size_t part_bytes(Index values) { return round_up(static_cast<std::size_t>(values) * 4, alignment_bytes); }
   static constexpr std::size_t slot_bytes(Extent largest) {
-    return 2 * part_bytes(round_up(largest.tokens, row_multiple)) + 3 * part_bytes(largest.tokens) + part_bytes(largest.sequences + 2) + part_bytes(largest.sequences + 1);
+    const Extent padded = extent(largest);
+    return 5 * part_bytes(padded.tokens) + part_bytes(padded.sequences + 1) + part_bytes(padded.sequences);
   }
 
-  /// Copies `values` and then `more` zeros to the slot's next part; returns their place on the GPU.
-  template <class Value>
-  static std::span<const Value> put(Slot& slot, std::span<const Value> values, Index more = 0) {
-    static_assert(sizeof(Value) == 4);
-    const std::size_t count = values.size() + static_cast<std::size_t>(more);
-    auto* const host = reinterpret_cast<Value*>(slot.host.data() + slot.filled);
-    const auto* const gpu = reinterpret_cast<const Value*>(slot.gpu + slot.filled);
-    std::fill(std::copy(values.begin(), values.end(), host), host + count, Value{});
-    slot.filled += part_bytes(static_cast<Index>(count));
-    return {gpu, count};
+  void require_room(Index tokens, Index sequences) const {
+    if (tokens > largest_.tokens || sequences > largest_.sequences)
+      fail(Failure::internal, "a micro-batch of ", tokens, " tokens in ", sequences, " documents exceeds the planned ", largest_.tokens, " in ", largest_.sequences);
+  }
+
+  /// Gives each of the batch's arrays its place, one behind the other.
+  static void lay_out(Slot& slot, Index tokens, Index sequences, Index target_rows) {
+    const Index targets = round_up(target_rows, target_multiple), rows = round_up(tokens + targets - target_rows, row_multiple);
+    const Index documents = sequences + (rows > tokens ? 1 : 0);
+    slot.filled = 0;
+    const auto place = [&slot]<class Value>(std::span<const Value>& values, Index count) {
+      static_assert(sizeof(Value) == 4);
+      values = {reinterpret_cast<const Value*>(slot.gpu + slot.filled), static_cast<std::size_t>(count)};
+      slot.filled += part_bytes(count);
+    };
+    place(slot.batch.ids, rows), place(slot.batch.positions, rows), place(slot.batch.cu_seqlens, documents + 1), place(slot.batch.draws, documents);
+    place(slot.batch.target_rows, targets), place(slot.batch.targets, targets), place(slot.batch.weights, targets);
   }
 
   static void fill(Slot& slot, const PackedBatch& batch) {
-    const Index added = round_up(batch.tokens(), row_multiple) - batch.tokens(), documents = added > 0 ? 1 : 0;
-    slot.filled = 0;
+    lay_out(slot, batch.tokens(), batch.sequences(), static_cast<Index>(batch.target_rows.size()));
+    // Copies `values` to where they go to the GPU from; the rest of their place are zeros. Returns the rest.
+    const auto copy = [&slot]<class Value>(std::span<const Value> values, std::span<const Value> place) {
+      auto* const begin = reinterpret_cast<Value*>(slot.host.data() + (reinterpret_cast<const std::byte*>(place.data()) - slot.gpu));
+      auto* const end = std::copy(values.begin(), values.end(), begin);
+      std::fill(end, begin + place.size(), Value{});
+      return std::span<Value>(end, begin + place.size());
+    };
+    copy(batch.ids, slot.batch.ids), copy(batch.positions, slot.batch.positions), copy(batch.draws, slot.batch.draws);
+    copy(batch.targets, slot.batch.targets), copy(batch.weights, slot.batch.weights);
+    const auto added_rows = copy(batch.target_rows, slot.batch.target_rows);
+    std::iota(added_rows.begin(), added_rows.end(), static_cast<std::int32_t>(batch.tokens()));
+    const auto added_end = copy(batch.cu_seqlens, slot.batch.cu_seqlens);
+    std::fill(added_end.begin(), added_end.end(), static_cast<std::int32_t>(slot.batch.tokens()));
     slot.samples.assign(batch.samples.begin(), batch.samples.end());
-    slot.batch.ids = put(slot, batch.ids, added);
-    slot.batch.positions = put(slot, batch.positions, added);
-    const std::size_t ends = slot.filled;
-    slot.batch.cu_seqlens = put(slot, batch.cu_seqlens, documents);
-    slot.batch.target_rows = put(slot, batch.target_rows);
-    slot.batch.targets = put(slot, batch.targets);
-    slot.batch.weights = put(slot, batch.weights);
-    slot.batch.draws = put(slot, batch.draws, documents);
-    if (documents > 0) {
-      reinterpret_cast<std::int32_t*>(slot.host.data() + ends)[batch.cu_seqlens.size()] = static_cast<std::int32_t>(batch.tokens() + added);
-      slot.samples.push_back(-1);
-    }
+    slot.samples.resize(slot.batch.draws.size(), -1);
     slot.batch.samples = slot.samples;
   }
 

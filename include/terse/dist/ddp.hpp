@@ -3,7 +3,9 @@
 #include <array>
 #include <bit>
 #include <cmath>
+#include <cstddef>
 #include <cstdint>
+#include <set>
 #include <span>
 #include <utility>
 
@@ -66,6 +68,7 @@ class DistributedDataParallel {
     send_ranges();
     broadcast_parameters();
     clear();
+    if constexpr (Device::runs_behind) collective_.all_reduce(flat_gradient_, Model::flat_size);  // NCCL connects, and takes its memory, at the first one
   }
 
   Model& model() const { return *model_; }
@@ -99,12 +102,16 @@ class DistributedDataParallel {
     return result();
   }
 
-  /// The batch's loss, without dropout; row_losses() then gives each target row's. Waits for the device.
-  double evaluate(const PackedBatch& batch) {
+  /// The batch's loss, without dropout, goes to *loss, in the device's memory: only queued.
+  void evaluate(const PackedBatch& batch, double* loss) {
     const PackedBatch& here = use(batch);
     model_->forward(here, ops::DropoutPlan{}, saved_, scratch_);
     model_->loss(here, saved_, scratch_);
-    ops::weighted_sum(model_->device(), here.weights, scratch_.losses, &call_->result);
+    ops::weighted_sum(model_->device(), here.weights, scratch_.losses, loss);
+  }
+  /// The same for a loop of one's own: waits for the device, and returns the loss; row_losses() then gives each target row's.
+  double evaluate(const PackedBatch& batch) {
+    evaluate(batch, &call_->result);
     return result();
   }
   /// Of the last batch: the loss of each target row, in nats. Waits for the device.
@@ -113,6 +120,17 @@ class DistributedDataParallel {
   /// After backward: looks for a gradient that isn't finite, unless *overflow, in the device's memory, holds one. Only queued.
   void find_overflow(std::int32_t micro_batch, ops::Overflow* overflow) const {
     ops::find_overflow(model_->device(), used_.cu_seqlens, scratch_.dstream, flat_gradient_, ranges_, static_cast<Index>(Model::table.size()), micro_batch, overflow);
+  }
+
+  /// Before a loop: matrix products of a micro-batch of this size are planned, where the device plans any, so that none is inside the loop. Nothing runs.
+  void rehearse([[maybe_unused]] Index tokens, [[maybe_unused]] Index target_rows) {
+    if constexpr (requires { typename Device::Rehearsal; }) {
+      const PackedBatch& batch = fit(staging_.shape(tokens, capacity_.sequences, target_rows));
+      if (!rehearsed_.emplace(batch.ids.size(), batch.target_rows.size()).second) return;
+      const typename Device::Rehearsal rehearsal(model_->device());
+      model_->forward(batch, ops::DropoutPlan{}, saved_, scratch_);
+      model_->backward(batch, ops::DropoutPlan{}, nullptr, saved_, scratch_, gradients_);
+    }
   }
 
   /// Gradients become their sum over ranks.
@@ -171,15 +189,20 @@ class DistributedDataParallel {
     nn::bind(gradients_, flat_gradient_);
   }
 
-  /// The batch in the device's memory; views have as many rows.
+  /// The batch in the device's memory.
   const PackedBatch& use(const PackedBatch& batch) {
     if (batch.tokens() > capacity_.tokens)
       fail(Failure::internal, "a micro-batch of ", batch.tokens(), " tokens exceeds the planned ", capacity_.tokens);
-    used_ = staging_.upload(batch);
+    return fit(staging_.upload(batch));
+  }
+
+  /// Views have as many rows as the batch, which is the device's.
+  const PackedBatch& fit(const PackedBatch& batch) {
+    used_ = batch;
     const Extent extent{used_.tokens(), static_cast<Index>(used_.cu_seqlens.size()) - 1};
     shrink(saved_, extent);
     shrink(scratch_, extent);
-    scratch_.losses.rows = static_cast<Index>(batch.target_rows.size());
+    scratch_.losses.rows = static_cast<Index>(used_.target_rows.size());
     return used_;
   }
 
@@ -196,6 +219,7 @@ class DistributedDataParallel {
   Call* call_ = nullptr;
   Stream* flat_gradient_ = nullptr;
   std::array<Stream*, 32> partial_sums_{};
+  std::set<std::pair<std::size_t, std::size_t>> rehearsed_;  // tokens and target rows
   typename Model::Gradients gradients_;
   typename Model::Saved saved_;
   typename Model::Scratch scratch_;

@@ -18,7 +18,7 @@ __global__ void update(UpdateRules rules, const double* sum_of_squares, UpdateSt
 /// `decide` on the GPU, from and into its memory; only queued.
 template <Real S>
 void update(const Cuda& cuda, const UpdateRules& rules, const double* sum_of_squares, UpdateState<S>* state) {
-  device::launch(cuda.stream(), gpu::update<S>, {.blocks = dim3(1), .threads = dim3(1)}, rules, sum_of_squares, state);
+  device::launch(cuda, gpu::update<S>, {.blocks = dim3(1), .threads = dim3(1)}, rules, sum_of_squares, state);
 }
 
 }  // namespace terse::optim

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <numeric>
 #include <span>
+#include <vector>
 
 #include <terse/core/arena.hpp>
 #include <terse/device/readback.hpp>
@@ -37,18 +38,26 @@ class StepReports {
       : device_(&device),
         micro_batches_(micro_batches),
         memory_(device.allocate(bytes(micro_batches))),
-        readbacks_{Readback<Device>(device, sent_bytes(micro_batches)), Readback<Device>(device, sent_bytes(micro_batches))} {}
+        readbacks_{Readback<Device>(device, sent_bytes(micro_batches)), Readback<Device>(device, sent_bytes(micro_batches))} {
+    losses_on_host_.reserve(static_cast<std::size_t>(micro_batches));
+  }
 
   /// At the start of a step: no loss, no overflow.
   void clear() {
-    const ops::Overflow none;
-    device_->copy_from_host(overflow(), &none, sizeof none);
+    device_->clear(overflow(), sizeof(ops::Overflow), std::byte{0xFF});  // -1 everywhere: none
     device_->clear(losses(), loss_bytes(micro_batches_));
   }
   /// Where the overflow is noted, in the device's memory.
   ops::Overflow* overflow() const { return reinterpret_cast<ops::Overflow*>(memory_.data()); }
   /// A loss for each micro-batch, in the device's memory: one rank's, and 0 on the others, so their sum doesn't depend on who has it.
   double* losses() const { return reinterpret_cast<double*>(memory_.data() + losses_at); }
+
+  /// The first `count` of losses(), on the host: waits for the device. While nothing is in flight; valid until the next step.
+  std::span<const double> read_losses(Index count) {
+    losses_on_host_.resize(static_cast<std::size_t>(count));
+    device_->copy_to_host(losses_on_host_.data(), losses(), loss_bytes(count));
+    return losses_on_host_;
+  }
 
   /// Queues this step's numbers for the host.
   void send(const optim::UpdateState<S>* state) {
@@ -60,6 +69,8 @@ class StepReports {
   }
   /// Steps sent and not received.
   long in_flight() const { return sent_ - received_; }
+  /// Nobody waits for them any more.
+  void forget() { received_ = sent_; }
   /// Of the oldest of them; waits until it is there.
   StepOutcome<S> receive() {
     const std::byte* const bytes = readbacks_[static_cast<std::size_t>(received_++ % most_in_flight)].wait();
@@ -83,6 +94,7 @@ class StepReports {
   Index micro_batches_;
   typename Device::Memory memory_;
   std::array<Readback<Device>, most_in_flight> readbacks_;
+  std::vector<double> losses_on_host_;
   long sent_ = 0, received_ = 0;
 };
 

@@ -108,7 +108,8 @@ class Trainer {
   Trainer(M&, dist::Communicator&, const TrainData&, const TrainOptions&) {}
 };
 
-/// Trains one rank's copy of a model. Everything is allocated at construction; the loop allocates nothing.
+/// Trains one rank's copy of a model. Everything is allocated at construction, matrix products are planned when `run` begins; the loop allocates nothing. After
+/// an exception from `run` the parameters may be a step ahead of state(): `resume`, or make another.
 template <nn::TrainableModel ModelType>
 class Trainer<ModelType> {
  public:
@@ -153,6 +154,7 @@ class Trainer<ModelType> {
     communicator_->broadcast(std::as_writable_bytes(std::span(&state, 1)), 0);
     share_parameters(), share(first_moments()), share(second_moments());
     state_ = state;
+    reports_.forget();
     auto scaler = optim::LossScaler::start(Model::PrecisionPolicy::scales_loss);
     if (scaler.enabled) scaler.scale = state.scale, scaler.clean_steps = state.clean_steps;
     adamw_.restore({.scaler = scaler, .steps = state.optimizer_steps});
@@ -162,6 +164,7 @@ class Trainer<ModelType> {
   /// begun the next step when the observer hears of one; that one is finished too.
   void run(TrainObserver& observer) {
     long saved = begun_ = state_.step;
+    rehearse();
     for (bool keeps_going = true; keeps_going && begun_ < options_.schedule.steps;) {
       begin_step();
       const long may_be_behind = Model::Device::runs_behind && !is_awaited() ? 1 : 0;
@@ -189,13 +192,18 @@ class Trainer<ModelType> {
   /// Mean loss over the targets of the validation samples, dealt to the ranks; infinite if it isn't a number. The same bits for any number of ranks.
   double validation_loss() {
     std::ranges::fill(validation_losses_, 0.0);
-    const auto batch = static_cast<std::size_t>(options_.schedule.batch), ranks = static_cast<std::size_t>(communicator_->size());
+    const auto ranks = static_cast<std::size_t>(communicator_->size()), at_a_time = static_cast<std::size_t>(options_.schedule.micro_batches());
     double targets = 0;
-    for (std::size_t micro = static_cast<std::size_t>(communicator_->rank()); micro < validation_losses_.size(); micro += ranks) {
-      const auto numbers = data_.validation_numbers.subspan(micro * batch, std::min(batch, data_.validation_numbers.size() - micro * batch));
-      const PackedBatch packed = text::pack(data_.validation, numbers, storage_);
-      validation_losses_[micro] = ddp_.evaluate(packed);
-      targets += static_cast<double>(packed.targets.size());
+    for (std::size_t micro = static_cast<std::size_t>(communicator_->rank()); micro < validation_losses_.size();) {
+      const std::size_t first = micro;
+      std::size_t queued = 0;  // as many as the reports have room for, before the device is waited for
+      for (; queued < at_a_time && micro < validation_losses_.size(); ++queued, micro += ranks) {
+        const PackedBatch packed = text::pack(data_.validation, validation_batch(micro), storage_);
+        ddp_.evaluate(packed, reports_.losses() + queued);
+        targets += static_cast<double>(packed.targets.size());
+      }
+      const std::span<const double> losses = reports_.read_losses(static_cast<Index>(queued));
+      for (std::size_t i = 0; i < queued; ++i) validation_losses_[first + i * ranks] = losses[i];
     }
     communicator_->all_reduce(std::span(&targets, 1));
     const double mean = sum_over_ranks(validation_losses_) / targets;
@@ -229,6 +237,23 @@ class Trainer<ModelType> {
     auto largest = sampler_.capacity();
     largest.hold(text::capacity_of(data_.validation, data_.validation_numbers, static_cast<std::size_t>(options_.schedule.batch)));
     return largest;
+  }
+
+  std::span<const std::uint32_t> validation_batch(std::size_t micro) const {
+    const auto batch = static_cast<std::size_t>(options_.schedule.batch);
+    return data_.validation_numbers.subspan(micro * batch, std::min(batch, data_.validation_numbers.size() - micro * batch));
+  }
+
+  /// Sizes of all micro-batches to come, this rank's.
+  void rehearse() {
+    if constexpr (requires { typename Model::Device::Rehearsal; }) {
+      const auto plan = [this](const text::BatchCapacity& size) { ddp_.rehearse(size.tokens, size.target_rows); };
+      const long accumulate = options_.schedule.accumulate, first = communicator_->rank() * accumulate;
+      for (long step = state_.step; step < options_.schedule.steps; ++step)
+        for (long micro = first; micro < first + accumulate; ++micro) plan(sampler_.size_of(sampler_.first_cursor(step, micro), options_.schedule.batch));
+      for (auto micro = static_cast<std::size_t>(communicator_->rank()); micro < validation_losses_.size(); micro += static_cast<std::size_t>(communicator_->size()))
+        plan(text::capacity_of(data_.validation, validation_batch(micro), static_cast<std::size_t>(options_.schedule.batch)));
+    }
   }
 
   bool is_last_step() const { return begun_ == options_.schedule.steps; }

@@ -24,19 +24,23 @@ std::vector<T> with_zeros(std::span<const T> values, std::size_t size) {
 
 }  // namespace
 
-TEST_CASE("a staged batch is the batch, and a document of zeros up to a multiple of 64 tokens") {
+TEST_CASE("a staged batch is the batch, and a document of zeros up to a multiple of 64 tokens and 8 targets") {
   on_both_devices([](OpRun& run) {
-    Staging<Cuda> staging(run.cuda, {.tokens = 130, .sequences = 4});
-    for (const auto& lengths : std::vector<std::vector<int>>{{1}, {64}, {30, 1, 34}, {63, 2}, {60, 70}, {5}}) {
+    Staging<Cuda> staging(run.cuda, {.tokens = 192, .sequences = 4});
+    for (const auto& lengths : std::vector<std::vector<int>>{{1}, {64}, {128, 64}, {30, 1, 34}, {63, 2}, {60, 70}, {5}}) {
       const auto owned = OwnedBatch::of_lengths(lengths, 100);
       const PackedBatch batch = owned, staged = staging.upload(batch);
-      const auto tokens = static_cast<std::size_t>(round_up(batch.tokens(), Index{64})), documents = lengths.size() + (batch.tokens() % 64 == 0 ? 0 : 1);
+      const auto real_targets = batch.targets.size(), targets = round_up(real_targets, std::size_t{8});
+      const auto tokens = round_up(static_cast<std::size_t>(batch.tokens()) + targets - real_targets, std::size_t{64});
+      const auto documents = lengths.size() + (tokens > static_cast<std::size_t>(batch.tokens()) ? 1 : 0);
       CHECK(fetch(run.cuda, staged.ids) == with_zeros(batch.ids, tokens));
       CHECK(fetch(run.cuda, staged.positions) == with_zeros(batch.positions, tokens));
       CHECK(fetch(run.cuda, staged.draws) == with_zeros(batch.draws, documents));
-      CHECK(fetch(run.cuda, staged.target_rows) == with_zeros(batch.target_rows, batch.target_rows.size()));
-      CHECK(fetch(run.cuda, staged.targets) == with_zeros(batch.targets, batch.targets.size()));
-      CHECK(fetch(run.cuda, staged.weights) == with_zeros(batch.weights, batch.weights.size()));
+      auto rows = with_zeros(batch.target_rows, real_targets);
+      for (auto row = static_cast<std::int32_t>(batch.tokens()); rows.size() < targets; ++row) rows.push_back(row);
+      CHECK(fetch(run.cuda, staged.target_rows) == rows);
+      CHECK(fetch(run.cuda, staged.targets) == with_zeros(batch.targets, targets));
+      CHECK(fetch(run.cuda, staged.weights) == with_zeros(batch.weights, targets));
       auto ends = with_zeros(batch.cu_seqlens, batch.cu_seqlens.size());
       if (documents > lengths.size()) ends.push_back(static_cast<std::int32_t>(tokens));
       CHECK(fetch(run.cuda, staged.cu_seqlens) == ends);
@@ -54,7 +58,7 @@ TEST_CASE("a batch on its way doesn't disturb the one before") {
     std::vector<OwnedBatch> batches;
     for (std::uint32_t i = 0; i < 6; ++i) batches.push_back(OwnedBatch({{static_cast<int>(tokens), i}}, 100));
     std::vector<Data<float>> outputs;
-    for (std::size_t i = 0; i < batches.size(); ++i) outputs.push_back(run.output<float>(static_cast<Index>(batches[i].view().weights.size())));
+    for (std::size_t i = 0; i < batches.size(); ++i) outputs.push_back(run.output<float>(round_up(static_cast<Index>(batches[i].view().weights.size()), Index{8})));
     for (std::size_t i = 0; i < batches.size(); ++i) {
       const PackedBatch staged = staging.upload(batches[i]);
       ops::cast(run.cuda, staged.weights.data(), outputs[i].gpu(), static_cast<Index>(staged.weights.size()));
@@ -66,7 +70,8 @@ TEST_CASE("a batch on its way doesn't disturb the one before") {
 TEST_CASE("a batch above the capacity is refused") {
   Cuda cuda(0);
   Staging<Cuda> staging(cuda, {.tokens = 10, .sequences = 1});
-  CHECK(Staging<Cuda>::extent({.tokens = 130, .sequences = 4}).tokens == 192);
+  CHECK(Staging<Cuda>::extent({.tokens = 121, .sequences = 4}).tokens == 128);
+  CHECK(Staging<Cuda>::extent({.tokens = 122, .sequences = 4}).tokens == 192);  // seven targets are added at most, each in a row of its own
   const auto too_long = OwnedBatch::of_lengths({11}, 100), too_many = OwnedBatch::of_lengths({2, 2}, 100);
   CHECK_THROWS_AS(staging.upload(too_long), Error);
   CHECK_THROWS_AS(staging.upload(too_many), Error);

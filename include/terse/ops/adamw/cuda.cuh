@@ -50,7 +50,7 @@ namespace terse::ops {
 /// sizeof(P) where parameters are a copy.
 template <Real P>
 void adamw(const Cuda& cuda, const AdamWFactors<float>* factors, bool decays, Index n, float* master, const float* gradient, float* m, float* v, P* parameter) {
-  device::launch(cuda.stream(), gpu::adamw<P>, device::threads_for(n, 4), factors, decays, n, master, gradient, m, v, parameter);
+  device::launch(cuda, gpu::adamw<P>, device::threads_for(n, 4), factors, decays, n, master, gradient, m, v, parameter);
 }
 
 }  // namespace terse::ops

@@ -54,7 +54,7 @@ void forward(const Cuda& cuda, Attention<heads>, const PackedBatch& batch, const
   constexpr int D = gpu::attention::HeadSizeFits<In, C / heads>::value;
   gpu::attention::check_tensor_cores<In>(cuda);
   const auto documents = gpu::attention::documents_of(batch);
-  device::launch(cuda.stream(), gpu::attention::forward<In, D>,
+  device::launch(cuda, gpu::attention::forward<In, D>,
                  {device::grid(documents.blocks(qkv.rows), heads), dim3(gpu::attention::threads), sizeof(gpu::attention::ForwardMemory<In, D>)}, documents, dropout,
                  view_of(qkv), view_of(out), view_of(saved.log_sums));
 }
@@ -72,9 +72,9 @@ void backward(const Cuda& cuda, Attention<heads>, const PackedBatch& batch, cons
   const auto documents = gpu::attention::documents_of(batch);
   const device::Launch shape{device::grid(documents.blocks(qkv.rows), heads), dim3(gpu::attention::threads), sizeof(gpu::attention::BackwardMemory<In, D>)};
   auto* const terms = reinterpret_cast<gpu::attention::QueryTerms*>(cuda.workspace(attention_workspace(qkv.rows, heads)));
-  device::launch(cuda.stream(), gpu::attention::backward_queries<In, D>, shape, documents, dropout, view_of(qkv), view_of(out), view_of(saved.log_sums), view_of(dout),
+  device::launch(cuda, gpu::attention::backward_queries<In, D>, shape, documents, dropout, view_of(qkv), view_of(out), view_of(saved.log_sums), view_of(dout),
                  view_of(dqkv), terms);
-  device::launch(cuda.stream(), gpu::attention::backward_keys<In, D>, shape, documents, dropout, view_of(qkv), view_of(dout), view_of(dqkv), terms);
+  device::launch(cuda, gpu::attention::backward_keys<In, D>, shape, documents, dropout, view_of(qkv), view_of(dout), view_of(dqkv), terms);
 }
 
 }  // namespace terse::ops

@@ -105,9 +105,9 @@ template <Real T, Real K, Index heads, Index context, Index D, Index C3, Index C
 void forward(const Cuda& cuda, CachedAttention, CacheRows rows, Rows<T, C3> qkv, KeyValueCache<K, heads, context, D> cache, Rows<T, C> out) {
   static_assert(C3 == 3 * C && C == heads * D);
   static_assert(D % 8 == 0 && D / 4 <= device::block_threads, "terse: cached attention on CUDA: the size of a head is a multiple of 8, at most 1024");
-  device::launch(cuda.stream(), gpu::fill_cache<T, K, heads, context, D>, {.blocks = device::grid(qkv.rows), .threads = dim3(device::block_threads)}, view_of(qkv), rows.slots.data(),
+  device::launch(cuda, gpu::fill_cache<T, K, heads, context, D>, {.blocks = device::grid(qkv.rows), .threads = dim3(device::block_threads)}, view_of(qkv), rows.slots.data(),
                  rows.positions.data(), cache);
-  device::launch(cuda.stream(), gpu::cached_attention<T, K, heads, context, D>,
+  device::launch(cuda, gpu::cached_attention<T, K, heads, context, D>,
                  {.blocks = device::grid(qkv.rows, heads), .threads = dim3(device::block_threads), .shared_bytes = sizeof(gpu::CachedAttentionShared<context, D>)}, view_of(qkv),
                  rows.slots.data(), rows.positions.data(), cache, 1 / std::sqrt(static_cast<float>(D)), view_of(out));
 }

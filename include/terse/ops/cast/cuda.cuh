@@ -27,7 +27,7 @@ namespace terse::ops {
 /// y = x, in y's dtype. Moves sizeof(From) + sizeof(To) bytes a value. Both at multiples of 16 bytes.
 template <Real From, Real To>
 void cast(const Cuda& cuda, const From* x, To* y, Index n) {
-  device::launch(cuda.stream(), gpu::cast<From, To>, device::threads_for(n, device::values_per_access<From, To>), x, y, n);
+  device::launch(cuda, gpu::cast<From, To>, device::threads_for(n, device::values_per_access<From, To>), x, y, n);
 }
 
 }  // namespace terse::ops

@@ -117,7 +117,7 @@ namespace terse::ops {
 template <Index vocabulary, Real X, Index P>
 void cross_entropy(const Cuda& cuda, Rows<X, P> logits, std::span<const TokenId> targets, Column<Wide<X>> loss) {
   static_assert(P % 8 == 0 && vocabulary <= P, "terse: on CUDA the padded vocabulary is a multiple of 8");
-  device::launch(cuda.stream(), gpu::cross_entropy<std::remove_const_t<X>>,
+  device::launch(cuda, gpu::cross_entropy<std::remove_const_t<X>>,
                  {.blocks = device::grid(static_cast<Index>(targets.size())), .threads = dim3(gpu::softmax_threads), .shared_bytes = sizeof(gpu::SoftmaxShared)}, view_of(logits), vocabulary,
                  targets.data(), loss.data);
 }
@@ -128,14 +128,14 @@ template <Index vocabulary, Real X, Real D, Index P>
 void cross_entropy_with_gradient(const Cuda& cuda, Rows<X, P> logits, std::span<const TokenId> targets, std::span<const float> weights, Column<Wide<X>> loss, Rows<D, P> dlogits,
                                  const float* loss_scale = nullptr) {
   static_assert(P % 8 == 0 && vocabulary <= P, "terse: on CUDA the padded vocabulary is a multiple of 8");
-  device::launch(cuda.stream(), gpu::cross_entropy_with_gradient<std::remove_const_t<X>, D>,
+  device::launch(cuda, gpu::cross_entropy_with_gradient<std::remove_const_t<X>, D>,
                  {.blocks = device::grid(logits.rows), .threads = dim3(gpu::softmax_threads), .shared_bytes = sizeof(gpu::SoftmaxShared)}, view_of(logits), vocabulary,
                  static_cast<Index>(targets.size()), targets.data(), weights.data(), loss_scale, loss.data, dlogits.data);
 }
 
 /// *total = sum over n of weights[n] * loss[n]: a batch's loss, in double. `total` lies on the GPU.
 inline void weighted_sum(const Cuda& cuda, std::span<const float> weights, Column<float> losses, double* total) {
-  device::launch(cuda.stream(), gpu::weighted_sum<float>, {.blocks = dim3(1), .threads = dim3(device::block_threads), .shared_bytes = sizeof(gpu::WeightedSum::TempStorage)}, weights.data(),
+  device::launch(cuda, gpu::weighted_sum<float>, {.blocks = dim3(1), .threads = dim3(device::block_threads), .shared_bytes = sizeof(gpu::WeightedSum::TempStorage)}, weights.data(),
                  losses.data, static_cast<Index>(weights.size()), total);
 }
 

@@ -57,7 +57,7 @@ namespace terse::ops {
 template <Real P, Real S, Index V, Index C, Index context>
 void embed(const Cuda& cuda, const PackedBatch& batch, Matrix<P, V, C> tokens, Matrix<P, context, C> positions, const Dropout& dropout, Rows<S, C> y) {
   static_assert(C % 8 == 0, "terse: on CUDA widths are multiples of 8");
-  device::launch(cuda.stream(), gpu::embed<std::remove_const_t<P>, S>, device::warps_for(y.rows), batch.ids.data(), gpu::BatchDropout(batch, dropout), tokens.data, positions.data,
+  device::launch(cuda, gpu::embed<std::remove_const_t<P>, S>, device::warps_for(y.rows), batch.ids.data(), gpu::BatchDropout(batch, dropout), tokens.data, positions.data,
                  view_of(y));
 }
 
@@ -68,7 +68,7 @@ void embed_backward(const Cuda& cuda, const PackedBatch& batch, const Dropout& d
   static_assert(C % 8 == 0, "terse: on CUDA widths are multiples of 8");
   if (dropout.active()) apply_dropout(cuda, batch, dropout, dy, dy);
   gpu::add_rows<S, G>(cuda, view_of(dy), batch.ids, {dtokens.data, V, C});
-  device::launch(cuda.stream(), gpu::add_positions<S, G>, device::warps_for(context), batch.cu_seqlens.data(), static_cast<Index>(batch.cu_seqlens.size()) - 1, view_of(dy),
+  device::launch(cuda, gpu::add_positions<S, G>, device::warps_for(context), batch.cu_seqlens.data(), static_cast<Index>(batch.cu_seqlens.size()) - 1, view_of(dy),
                  RowsView<G>{dpositions.data, context, C});
 }
 

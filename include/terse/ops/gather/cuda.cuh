@@ -47,7 +47,7 @@ namespace terse::ops {
 template <Real X, Real Y, Index C>
 void gather(const Cuda& cuda, Rows<X, C> x, std::span<const std::int32_t> rows, Rows<Y, C> y) {
   static_assert(C % 8 == 0, "terse: on CUDA widths are multiples of 8");
-  device::launch(cuda.stream(), gpu::gather<std::remove_const_t<X>, Y>, device::warps_for(y.rows), view_of(x), rows.data(), static_cast<Index>(rows.size()), view_of(y));
+  device::launch(cuda, gpu::gather<std::remove_const_t<X>, Y>, device::warps_for(y.rows), view_of(x), rows.data(), static_cast<Index>(rows.size()), view_of(y));
 }
 
 /// The same from a matrix of static size: an embedding of tokens.
@@ -74,7 +74,7 @@ template <Real X, Real Y, Index C>
 void scatter(const Cuda& cuda, Rows<X, C> x, std::span<const std::int32_t> rows, Rows<Y, C> y) {
   static_assert(C % 8 == 0, "terse: on CUDA widths are multiples of 8");
   const auto count = static_cast<Index>(rows.size());
-  device::launch(cuda.stream(), gpu::scatter<std::remove_const_t<X>, Y>, device::warps_for(count), view_of(x), rows.data(), count, y.data);
+  device::launch(cuda, gpu::scatter<std::remove_const_t<X>, Y>, device::warps_for(count), view_of(x), rows.data(), count, y.data);
 }
 
 }  // namespace terse::ops

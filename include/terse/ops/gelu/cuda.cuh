@@ -63,7 +63,7 @@ template <Gelu gelu, Real X, Real Y, Index C>
 void gelu_forward(const Cuda& cuda, Rows<X, C> x, Rows<Y, C> y) {
   static_assert(C % 8 == 0, "terse: on CUDA widths are multiples of 8");
   using In = std::remove_const_t<X>;
-  device::launch(cuda.stream(), gpu::gelu_forward<gelu, In, Y>, device::threads_for(x.size(), device::values_per_access<In, Y>), x.data, y.data, x.size());
+  device::launch(cuda, gpu::gelu_forward<gelu, In, Y>, device::threads_for(x.size(), device::values_per_access<In, Y>), x.data, y.data, x.size());
 }
 
 /// y = gelu(x) again, and dy becomes dx = dy * gelu'(x). Moves sizeof(X) + sizeof(Y) + 2 sizeof(DY) bytes a value.
@@ -71,7 +71,7 @@ template <Gelu gelu, Real X, Real Y, Real DY, Index C>
 void gelu_backward(const Cuda& cuda, Rows<X, C> x, Rows<Y, C> y, Rows<DY, C> dy) {
   static_assert(C % 8 == 0, "terse: on CUDA widths are multiples of 8");
   using In = std::remove_const_t<X>;
-  device::launch(cuda.stream(), gpu::gelu_backward<gelu, In, Y, DY>, device::threads_for(x.size(), device::values_per_access<In, Y, DY>), x.data, y.data, dy.data, x.size());
+  device::launch(cuda, gpu::gelu_backward<gelu, In, Y, DY>, device::threads_for(x.size(), device::values_per_access<In, Y, DY>), x.data, y.data, dy.data, x.size());
 }
 
 }  // namespace terse::ops

@@ -102,7 +102,7 @@ namespace terse::ops {
 template <Real X, Real P, Real Y, Index C>
 void forward(const Cuda& cuda, LayerNorm op, Rows<X, C> x, Vector<P, C> gain, Vector<P, C> bias, Rows<Y, C> y, LayerNorm::Saved<Wide<X>> saved) {
   static_assert(C % 8 == 0, "terse: on CUDA widths are multiples of 8");
-  device::launch(cuda.stream(), gpu::layer_norm_forward<std::remove_const_t<X>, std::remove_const_t<P>, Y>, device::warps_for(x.rows), op.epsilon, view_of(x), gain.data,
+  device::launch(cuda, gpu::layer_norm_forward<std::remove_const_t<X>, std::remove_const_t<P>, Y>, device::warps_for(x.rows), op.epsilon, view_of(x), gain.data,
                  bias.data, view_of(y), saved);
 }
 
@@ -110,7 +110,7 @@ void forward(const Cuda& cuda, LayerNorm op, Rows<X, C> x, Vector<P, C> gain, Ve
 template <Real X, Real P, Real Y, Index C>
 void recompute(const Cuda& cuda, LayerNorm, Rows<X, C> x, Vector<P, C> gain, Vector<P, C> bias, LayerNorm::Saved<Wide<X>> saved, Rows<Y, C> y) {
   static_assert(C % 8 == 0, "terse: on CUDA widths are multiples of 8");
-  device::launch(cuda.stream(), gpu::layer_norm_recompute<std::remove_const_t<X>, std::remove_const_t<P>, Y>, device::warps_for(x.rows), view_of(x), gain.data, bias.data, saved,
+  device::launch(cuda, gpu::layer_norm_recompute<std::remove_const_t<X>, std::remove_const_t<P>, Y>, device::warps_for(x.rows), view_of(x), gain.data, bias.data, saved,
                  view_of(y));
 }
 
@@ -123,7 +123,7 @@ void backward(const Cuda& cuda, LayerNorm, Rows<X, C> x, Vector<P, C> gain, Laye
   using In = std::remove_const_t<X>;
   using Slope = std::remove_const_t<DY>;
   constexpr int each = device::values_per_access<In, Slope>;
-  device::launch(cuda.stream(), gpu::layer_norm_backward<In, std::remove_const_t<P>, Slope>, device::warps_for(x.rows), view_of(x), gain.data, saved, view_of(dy), view_of(dx),
+  device::launch(cuda, gpu::layer_norm_backward<In, std::remove_const_t<P>, Slope>, device::warps_for(x.rows), view_of(x), gain.data, saved, view_of(dy), view_of(dx),
                  write == Write::accumulate);
   gpu::add_column_sums<each>(cuda, gpu::LayerNormTerms<In, Slope, each>{view_of(x), view_of(dy), saved}, x.rows, C, gpu::Sums<G, 2>{{dgain.data, dbias.data}});
 }

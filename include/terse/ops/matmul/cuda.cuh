@@ -10,7 +10,7 @@ namespace terse::ops::gpu {
 template <Real A, Real B, Real C>
 void multiply(Cuda& cuda, const GemmShape& shape, const A* a, const B* b, C* c) {
   static_assert(std::is_same_v<A, B>, "terse: matmul on CUDA: both factors have one dtype");
-  cuda.matmul().multiply(cuda.stream(), shape, a, b, c);
+  cuda.multiply(shape, a, b, c);
 }
 
 }  // namespace terse::ops::gpu

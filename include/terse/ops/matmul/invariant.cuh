@@ -83,7 +83,7 @@ __global__ void invariant_product_transposed(RowsView<const A> x, const B* w, Ro
 
 template <int height, Real A, Real B, Real Y>
 void multiply_invariant(const Cuda& cuda, RowsView<const A> x, const B* w, RowsView<Y> y) {
-  device::launch(cuda.stream(), invariant_product<height, A, B, Y>,
+  device::launch(cuda, invariant_product<height, A, B, Y>,
                  {.blocks = device::grid(divide_up(y.columns, Index{invariant_columns}), divide_up(x.rows, Index{height})),
                   .threads = dim3(invariant_warps * device::warp_lanes),
                   .shared_bytes = sizeof(InvariantPartials<height>)},
@@ -94,7 +94,7 @@ template <int height, Real A, Real B, Real Y>
 void multiply_invariant_transposed(const Cuda& cuda, RowsView<const A> x, const B* w, RowsView<Y> y) {
   device::Launch shape = device::warps_for(y.columns);
   shape.blocks.y = static_cast<unsigned>(divide_up(x.rows, Index{height}));
-  device::launch(cuda.stream(), invariant_product_transposed<height, A, B, Y>, shape, x, w, y);
+  device::launch(cuda, invariant_product_transposed<height, A, B, Y>, shape, x, w, y);
 }
 
 }  // namespace terse::ops::gpu

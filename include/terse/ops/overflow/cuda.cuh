@@ -78,10 +78,10 @@ void find_overflow(const Cuda& cuda, std::span<const std::int32_t> cu_seqlens, R
   auto* const found = reinterpret_cast<std::int32_t*>(cuda.workspace(overflow_workspace(documents, parameters)));
   const auto block_for_each = [](Index count) { return device::Launch{.blocks = device::grid(count), .threads = dim3(device::block_threads)}; };
   const device::Launch one_thread{.blocks = dim3(1), .threads = dim3(1)};
-  device::launch(cuda.stream(), gpu::look_at_documents<S>, block_for_each(documents), cu_seqlens.data(), dstream.data, C, overflow, found);
-  device::launch(cuda.stream(), gpu::note_document<std::int32_t>, one_thread, found, documents, micro_batch, overflow);
-  device::launch(cuda.stream(), gpu::look_at_parameters<S>, block_for_each(parameters), gradient, ranges, micro_batch, overflow, found);
-  device::launch(cuda.stream(), gpu::note_parameter<std::int32_t>, one_thread, found, parameters, micro_batch, overflow);
+  device::launch(cuda, gpu::look_at_documents<S>, block_for_each(documents), cu_seqlens.data(), dstream.data, C, overflow, found);
+  device::launch(cuda, gpu::note_document<std::int32_t>, one_thread, found, documents, micro_batch, overflow);
+  device::launch(cuda, gpu::look_at_parameters<S>, block_for_each(parameters), gradient, ranges, micro_batch, overflow, found);
+  device::launch(cuda, gpu::note_parameter<std::int32_t>, one_thread, found, parameters, micro_batch, overflow);
 }
 
 }  // namespace terse::ops

@@ -80,10 +80,10 @@ void add_column_sums(const Cuda& cuda, const Terms& terms, Index rows, Index col
   if (rows == 0) return;
   const Index even = divide_up(rows, most_chunks), chunk_rows = even > least_chunk_rows ? even : least_chunk_rows, chunks = divide_up(rows, chunk_rows);
   float* const partial = reinterpret_cast<float*>(cuda.workspace(column_sums_workspace(columns, sums)));
-  device::launch(cuda.stream(), sum_chunks<sums, each, Terms>,
+  device::launch(cuda, sum_chunks<sums, each, Terms>,
                  {.blocks = device::grid(divide_up(columns, Index{device::warp_lanes * each}), chunks), .threads = dim3(device::block_threads), .shared_bytes = sizeof(WarpSums<sums, each>)},
                  terms, rows, columns, chunk_rows, partial);
-  device::launch(cuda.stream(), add_chunks<sums, G>, device::threads_for(columns, 1), partial, chunks, columns, out);
+  device::launch(cuda, add_chunks<sums, G>, device::threads_for(columns, 1), partial, chunks, columns, out);
 }
 
 }  // namespace terse::ops::gpu

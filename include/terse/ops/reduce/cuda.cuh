@@ -113,8 +113,8 @@ template <class Term, Real T, class Result>
 void sum_vector(const Cuda& cuda, const T* x, Index n, Result* result) {
   const Index wanted = divide_up(n, Index{device::block_threads} * device::values_per_access<T>), blocks = wanted < most_partials ? wanted : most_partials;
   double* const partial = reinterpret_cast<double*>(cuda.workspace(most_partials * sizeof(double)));
-  device::launch(cuda.stream(), sum_blocks<Term, T>, {.blocks = device::grid(blocks), .threads = dim3(device::block_threads), .shared_bytes = sizeof(BlockSum::TempStorage)}, x, n, partial);
-  device::launch(cuda.stream(), sum_partials<Result>, {.blocks = dim3(1), .threads = dim3(device::block_threads), .shared_bytes = sizeof(BlockSum::TempStorage)}, partial, blocks, result);
+  device::launch(cuda, sum_blocks<Term, T>, {.blocks = device::grid(blocks), .threads = dim3(device::block_threads), .shared_bytes = sizeof(BlockSum::TempStorage)}, x, n, partial);
+  device::launch(cuda, sum_partials<Result>, {.blocks = dim3(1), .threads = dim3(device::block_threads), .shared_bytes = sizeof(BlockSum::TempStorage)}, partial, blocks, result);
 }
 
 }  // namespace terse::ops::gpu
@@ -137,19 +137,19 @@ void bias_gradient(const Cuda& cuda, Rows<DY, C> dy, Vector<G, C> dbias) {
 template <Real Y, Real P, Index C>
 void add_bias(const Cuda& cuda, Vector<P, C> bias, Rows<Y, C> y) {
   static_assert(C % 8 == 0, "terse: on CUDA widths are multiples of 8");
-  device::launch(cuda.stream(), gpu::add_bias<std::remove_const_t<P>, Y>, device::warps_for(y.rows), bias.data, view_of(y));
+  device::launch(cuda, gpu::add_bias<std::remove_const_t<P>, Y>, device::warps_for(y.rows), bias.data, view_of(y));
 }
 
 /// x[i] = value. Moves sizeof(T) bytes a value.
 template <Real T>
 void fill(const Cuda& cuda, T* x, Index n, T value) {
-  device::launch(cuda.stream(), gpu::fill<T>, device::threads_for(n, device::values_per_access<T>), x, n, value);
+  device::launch(cuda, gpu::fill<T>, device::threads_for(n, device::values_per_access<T>), x, n, value);
 }
 
 /// y[i] += x[i]. Moves 3 sizeof(T) bytes a value.
 template <Real T>
 void add(const Cuda& cuda, const T* x, T* y, Index n) {
-  device::launch(cuda.stream(), gpu::add<T, T>, device::threads_for(n, device::values_per_access<T>), x, y, n);
+  device::launch(cuda, gpu::add<T, T>, device::threads_for(n, device::values_per_access<T>), x, y, n);
 }
 
 /// *total = sum over i of x[i]²; infinite or NaN where any x is. `total` lies on the GPU. Moves sizeof(T) bytes a value. Workspace: sum_workspace().

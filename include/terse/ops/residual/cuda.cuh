@@ -51,7 +51,7 @@ namespace terse::ops {
 template <Real S, Real P, Index C>
 void residual(const Cuda& cuda, const PackedBatch& batch, const Dropout& dropout, Rows<const S, C> x, Rows<const S, C> branch, Vector<P, C> bias, Rows<S, C> y) {
   static_assert(C % 8 == 0, "terse: on CUDA widths are multiples of 8");
-  device::launch(cuda.stream(), gpu::residual<S, std::remove_const_t<P>>, device::warps_for(x.rows), gpu::BatchDropout(batch, dropout), view_of(x), view_of(branch), bias.data,
+  device::launch(cuda, gpu::residual<S, std::remove_const_t<P>>, device::warps_for(x.rows), gpu::BatchDropout(batch, dropout), view_of(x), view_of(branch), bias.data,
                  view_of(y));
 }
 
@@ -59,14 +59,14 @@ void residual(const Cuda& cuda, const PackedBatch& batch, const Dropout& dropout
 template <Real X, Real Y, Index C>
 void add(const Cuda& cuda, Rows<X, C> x, Rows<Y, C> y) {
   using In = std::remove_const_t<X>;
-  device::launch(cuda.stream(), gpu::add<In, Y>, device::threads_for(y.size(), device::values_per_access<In, Y>), x.data, y.data, y.size());
+  device::launch(cuda, gpu::add<In, Y>, device::threads_for(y.size(), device::values_per_access<In, Y>), x.data, y.data, y.size());
 }
 
 /// y = dropout(x): the branch's gradient. In place if y is x. Moves sizeof(X) + sizeof(Y) bytes a value.
 template <Real X, Real Y, Index C>
 void apply_dropout(const Cuda& cuda, const PackedBatch& batch, const Dropout& dropout, Rows<X, C> x, Rows<Y, C> y) {
   static_assert(C % 8 == 0, "terse: on CUDA widths are multiples of 8");
-  device::launch(cuda.stream(), gpu::apply_dropout<std::remove_const_t<X>, Y>, device::warps_for(x.rows), gpu::BatchDropout(batch, dropout), view_of(x), view_of(y));
+  device::launch(cuda, gpu::apply_dropout<std::remove_const_t<X>, Y>, device::warps_for(x.rows), gpu::BatchDropout(batch, dropout), view_of(x), view_of(y));
 }
 
 }  // namespace terse::ops

@@ -175,7 +175,7 @@ template <Index vocabulary, Real S, Index P>
 void sample(const Cuda& cuda, const Sample& op, Rows<S, P> logits, std::span<const Draw> draws, std::span<Choice<std::remove_const_t<S>>> choices) {
   static_assert(vocabulary <= P && P % 8 == 0, "terse: on CUDA the padded vocabulary is a multiple of 8");
   static_assert(std::is_same_v<std::remove_const_t<S>, float>, "terse: on CUDA logits that are sampled from are float");
-  device::launch(cuda.stream(), gpu::sample<std::remove_const_t<S>>,
+  device::launch(cuda, gpu::sample<std::remove_const_t<S>>,
                  {.blocks = device::grid(logits.rows), .threads = dim3(gpu::softmax_threads), .shared_bytes = sizeof(gpu::SampleShared)}, op, view_of(logits),
                  static_cast<int>(vocabulary), draws.data(), choices.data());
 }
