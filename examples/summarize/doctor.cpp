@@ -85,7 +85,7 @@ bool has_cuda() { return !models_in_words("cuda").empty(); }
 std::string gpus_in_words(std::size_t count) { return concat(count, count == 1 ? " GPU" : " GPUs"); }
 
 std::string in_words(const Gpu& gpu) {
-  return concat(gpu.name, " (capability ", gpu.capability / 10, ".", gpu.capability % 10, ", ", byte_size(gpu.free_memory), " of ", byte_size(gpu.memory), " free)");
+  return concat(gpu.name, " (capability ", gpu.capability / 10, ".", gpu.capability % 10, ", ", byte_size(free_memory(gpu)), " of ", byte_size(gpu.memory), " free)");
 }
 
 /// Those that CUDA shows; else those that the driver shows, and why they are of no use.
@@ -179,7 +179,7 @@ ordered_json to_json(const Machine& machine, const Disk& disk, const std::vector
   const auto or_null = [](const auto& value) { return value ? ordered_json(*value) : ordered_json(); };
   ordered_json usable = ordered_json::array();
   for (const auto& gpu : usable_gpus())
-    usable.push_back({{"name", gpu.name}, {"capability", gpu.capability}, {"memory", gpu.memory}, {"free_memory", gpu.free_memory}});
+    usable.push_back({{"name", gpu.name}, {"capability", gpu.capability}, {"memory", gpu.memory}, {"free_memory", free_memory(gpu)}});
   ordered_json seen{{"cpu", machine.cpu}, {"cores", machine.cores}, {"usable_cores", machine.usable_cores}, {"core_quota", or_null(machine.core_quota)},
                     {"caches", machine.caches}, {"memory", machine.memory}, {"available_memory", machine.available_memory},
                     {"memory_limit", or_null(machine.memory_limit)},

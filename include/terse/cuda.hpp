@@ -13,6 +13,7 @@ static_assert(!layers_are_defined, "terse: include <terse/cuda.hpp> before <ters
 #include <terse/device/host_access.cuh>
 #include <terse/device/mirror.cuh>
 #include <terse/device/readback.cuh>
+#include <terse/device/replay.cuh>
 #include <terse/device/staging.cuh>
 #include <terse/dist/nccl.cuh>
 #include <terse/ops/adamw/cuda.cuh>

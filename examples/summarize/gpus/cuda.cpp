@@ -18,19 +18,13 @@ Found find() {
   Found found;
   // Kernels are loaded before the first step, not at their first launch, which could wait for a collective of another rank.
   ::setenv("CUDA_MODULE_LOADING", "EAGER", 0);
-  int count = 0, before = 0;
+  int count = 0;
   found.status = cudaGetDeviceCount(&count);
-  if (found.status != cudaSuccess || count == 0) return found;
-  static_cast<void>(cudaGetDevice(&before));
   for (int ordinal = 0; ordinal < count && found.status == cudaSuccess; ++ordinal) {
     cudaDeviceProp properties{};
-    std::size_t free_bytes = 0, bytes = 0;
-    found.status = cudaSetDevice(ordinal);
-    if (found.status == cudaSuccess) found.status = cudaGetDeviceProperties(&properties, ordinal);
-    if (found.status == cudaSuccess) found.status = cudaMemGetInfo(&free_bytes, &bytes);
-    if (found.status == cudaSuccess) found.gpus.push_back({properties.name, 10 * properties.major + properties.minor, bytes, free_bytes});
+    found.status = cudaGetDeviceProperties(&properties, ordinal);
+    if (found.status == cudaSuccess) found.gpus.push_back({ordinal, properties.name, 10 * properties.major + properties.minor, properties.totalGlobalMem});
   }
-  static_cast<void>(cudaSetDevice(before));
   return found;
 }
 
@@ -42,6 +36,16 @@ const Found& found() {
 }  // namespace
 
 const std::vector<Gpu>& usable_gpus() { return found().gpus; }
+
+std::uint64_t free_memory(const Gpu& gpu) {
+  int before = 0;
+  std::size_t free_bytes = 0, bytes = 0;
+  static_cast<void>(cudaGetDevice(&before));
+  if (cudaSetDevice(gpu.ordinal) != cudaSuccess || cudaMemGetInfo(&free_bytes, &bytes) != cudaSuccess) free_bytes = 0;
+  static_cast<void>(cudaGetLastError());
+  static_cast<void>(cudaSetDevice(before));
+  return free_bytes;
+}
 
 std::string why_no_gpu() {
   const auto status = found().status;

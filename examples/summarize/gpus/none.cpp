@@ -8,6 +8,8 @@ const std::vector<Gpu>& usable_gpus() {
   return none;
 }
 
+std::uint64_t free_memory(const Gpu&) { return 0; }
+
 std::string why_no_gpu() { return "this program was built without CUDA"; }
 
 }  // namespace summarize

@@ -14,10 +14,11 @@
 
 #include <terse/core/arena.hpp>
 #include <terse/core/error.hpp>
-#include <terse/device/mirror.hpp>
 #include <terse/decode/causal_lm.hpp>
 #include <terse/decode/generation.hpp>
 #include <terse/decode/strategy.hpp>
+#include <terse/device/mirror.hpp>
+#include <terse/device/replay.hpp>
 #include <terse/ops/sample/cpu.hpp>
 #include <terse/tensor/tensor.hpp>
 
@@ -97,7 +98,8 @@ class Generator {
   Generator(const Model& model, TokenId end_of_text, GeneratorSize size = {})
       : model_(&model), end_of_text_(checked(end_of_text)), size_(checked(size)), cache_(model.device(), size.slots),
         scratch_(model.device(), {.tokens = size.rows, .sequences = size.slots}), rows_(model.device(), {.tokens = size.rows, .sequences = size.slots}),
-        choices_(model.device(), {.tokens = size.rows, .sequences = size.slots}), active_(static_cast<std::size_t>(size.slots)) {
+        choices_(model.device(), {.tokens = size.rows, .sequences = size.slots}), active_(static_cast<std::size_t>(size.slots)),
+        write_(model.device(), size.slots, [this](Index rows) { infer(rows, rows); }) {
     model.device().reserve_thread_scratch(generator_thread_bytes<Model>());
   }
 
@@ -211,15 +213,23 @@ class Generator {
   }
 
   void infer_and_choose(const Strategy& strategy) {
-    const auto rows = static_cast<std::size_t>(step().ids.rows), asked = static_cast<std::size_t>(step().ask.rows);
-    const StepRows& there = rows_.on_device;
+    const Index rows = step().ids.rows, asked = step().ask.rows;
     rows_.upload();
-    model_->infer({{there.ids.data, rows}, {there.slots.data, rows}, {there.positions.data, rows}}, {there.ask.data, asked}, cache_, *scratch_);
+    if (rows == asked) write_(rows, [&](Index) { infer(rows, asked); });
+    else infer(rows, asked);
     auto logits = scratch_->logits;
-    logits.rows = step().ask.rows;
-    ops::sample<vocabulary>(model_->device(), strategy.sample(), logits, {there.draws.data, asked}, {choices_.on_device.choices.data, asked});
+    logits.rows = asked;
+    ops::sample<vocabulary>(model_->device(), strategy.sample(), logits, part(rows_.on_device.draws, asked), part(choices_.on_device.choices, asked));
     choices_.download();
   }
+  /// The model's pass over the step's rows.
+  void infer(Index rows, Index asked) {
+    const StepRows& there = rows_.on_device;
+    model_->infer({part(there.ids, rows), part(there.slots, rows), part(there.positions, rows)}, part(there.ask, asked), cache_, *scratch_);
+  }
+  /// The first `count` rows.
+  template <class Value>
+  static std::span<Value> part(const Column<Value>& column, Index count) { return {column.data, static_cast<std::size_t>(count)}; }
 
   /// The chosen tokens join their texts; slots of ended texts become free. False where the observer wants no more.
   bool take_choices(Run& run) {
@@ -254,6 +264,7 @@ class Generator {
   MirroredGroup<StepRows, typename Model::Device> rows_;
   MirroredGroup<StepChoices<LogitOf<Model>>, typename Model::Device> choices_;
   std::vector<Slot> active_;
+  Replay<typename Model::Device> write_;  // a step that only writes: each row asks for logits
 };
 
 }  // namespace terse::decode

@@ -56,6 +56,41 @@ class Event {
   detail::Owned<cudaEvent_t, cudaEventDestroy> event_;
 };
 
+/// What `record` queues on a stream, to be queued again as a whole. Other threads may take memory meanwhile.
+class Graph {
+ public:
+  template <class Record>
+  Graph(cudaStream_t stream, Record&& record) {
+    check(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal), "cudaStreamBeginCapture");
+    try {
+      record();
+    } catch (...) {
+      static_cast<void>(end_capture(stream));
+      static_cast<void>(cudaGetLastError());
+      throw;
+    }
+    const Captured graph = end_capture(stream);
+    check(graph.status, "cudaStreamEndCapture");
+    cudaGraphExec_t executable = nullptr;
+    check(cudaGraphInstantiate(&executable, graph.graph.get(), 0), "cudaGraphInstantiate");
+    executable_.reset(executable);
+  }
+  void launch(cudaStream_t stream) const { check(cudaGraphLaunch(executable_.get(), stream), "cudaGraphLaunch"); }
+
+ private:
+  struct Captured {
+    detail::Owned<cudaGraph_t, cudaGraphDestroy> graph;
+    cudaError_t status;
+  };
+  static Captured end_capture(cudaStream_t stream) {
+    cudaGraph_t graph = nullptr;
+    const cudaError_t status = cudaStreamEndCapture(stream, &graph);
+    return {detail::Owned<cudaGraph_t, cudaGraphDestroy>(graph), status};
+  }
+
+  detail::Owned<cudaGraphExec_t, cudaGraphExecDestroy> executable_;
+};
+
 /// Host memory that devices copy from and to while the CPU goes on. Page-locked: it is never swapped out, so there is little of it.
 class PinnedMemory {
  public:

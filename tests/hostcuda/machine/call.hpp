@@ -29,6 +29,21 @@ class Call {
   }
   bool knows(cudaStream_t stream) const { return machine.streams.contains(stream) && !stream->destroyed; }
   bool knows(cudaEvent_t event) const { return machine.events.contains(event); }
+  /// The capture that forbids this thread calls that may wait for the device or take memory; none: nullptr. "cudaStreamCaptureModeThreadLocal: … potentially
+  /// unsafe calls by the local thread are prohibited"; Global: those of any thread (cudaThreadExchangeStreamCaptureMode).
+  Capture* forbidding() const {
+    for (const cudaStream_t stream : machine.streams)
+      if (Capture* const capture = stream->capture.get(); capture != nullptr)
+        if (capture->mode == cudaStreamCaptureModeGlobal || (capture->mode == cudaStreamCaptureModeThreadLocal && capture->thread == std::this_thread::get_id())) return capture;
+    return nullptr;
+  }
+  /// Refuses what a capture can't hold; it is lost ("any attempt to … will … invalidate the capture").
+  template <class... Parts>
+  cudaError_t spoil(Capture& capture, const Parts&... parts) {
+    capture.invalidated = true;
+    return end(cudaErrorStreamCaptureUnsupported, parts...);
+  }
+
   /// Runs until `done`, then the device's failure or success.
   template <class Done>
   cudaError_t wait(cudaStream_t wanted, Done done) {

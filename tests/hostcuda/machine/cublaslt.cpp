@@ -242,10 +242,17 @@ const char* cublasLtGetStatusString(cublasStatus_t status) { return cublasLtGetS
 
 // ---- products
 
+namespace {
+
+bool is_capturing() { return Call("cublasLtMatmulAlgoGetHeuristic").forbidding() != nullptr; }
+
+}  // namespace
+
 cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc, cublasLtMatrixLayout_t a, cublasLtMatrixLayout_t b, cublasLtMatrixLayout_t c,
                                               cublasLtMatrixLayout_t d, cublasLtMatmulPreference_t preference, int asked, cublasLtMatmulHeuristicResult_t results[], int* found) {
   *found = 0;
   if (handle == nullptr || asked < 1) return refuse(CUBLAS_STATUS_INVALID_VALUE, "no handle, or no result asked for");
+  if (is_capturing()) return refuse(CUBLAS_STATUS_INTERNAL_ERROR, "the heuristic is asked while a stream is captured");  // seen so with 13.3: mudler/vllm.cpp #1732
   Product product{*desc, *a, *b, *c, *d};
   if (const auto status = check_problem(product); status != CUBLAS_STATUS_SUCCESS) return status;
   const Algorithm algorithm = choose(product, preference == nullptr ? cublasLtMatmulPreferenceOpaque_t{} : *preference);

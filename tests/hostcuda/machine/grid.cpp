@@ -66,6 +66,11 @@ std::string run_grid(const GridShape& grid, std::uint64_t seed, const void* stre
   return error.empty() ? error : readable_name(grid.kernel.function) + ": " + error;
 }
 
+void count_graph() {
+  const std::lock_guard guard(counts_lock);
+  ++all_counts.graphs;
+}
+
 Statistics total_counts() {
   const std::lock_guard guard(counts_lock);
   return all_counts;

@@ -11,6 +11,7 @@ namespace hostcuda {
 /// Runs the blocks in an order drawn by `seed`; empty, or what went wrong. `stream` tells ThreadSanitizer which launches can run at once.
 std::string run_grid(const GridShape&, std::uint64_t seed, const void* stream);
 
+void count_graph();
 /// Counts of launches that have ended.
 Statistics total_counts();
 void reset_counts();

@@ -17,6 +17,7 @@ Machine& Machine::get() {
 Machine::Machine() : devices(static_cast<std::size_t>(options().devices)) {}
 
 void Machine::queue(cudaStream_t stream, Work work) {
+  if (stream->capture != nullptr) return stream->capture->graph.nodes.push_back(std::move(work));
   work.number = queued_++;
   stream->queue.push_back(std::move(work));
   release(&stream->queued);

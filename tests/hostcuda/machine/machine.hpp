@@ -12,6 +12,7 @@
 #include <mutex>
 #include <set>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -66,11 +67,30 @@ struct Device {
 }  // namespace hostcuda
 
 /// The runtime API's handles point at these.
+struct CUgraph_st {
+  int device = 0;
+  std::vector<hostcuda::Work> nodes;       ///< in the order of the one stream that was captured
+};
+struct CUgraphExec_st : CUgraph_st {};
+
+namespace hostcuda {
+
+/// What is queued on a stream goes into a graph instead.
+struct Capture {
+  CUgraph_st graph;
+  cudaStreamCaptureMode mode;
+  std::thread::id thread;
+  bool invalidated = false;
+};
+
+}  // namespace hostcuda
+
 struct CUstream_st {
   int device = 0;
   bool blocking = false;                   ///< waits for the legacy default stream and is waited for by it
   bool busy = false, destroyed = false;
   std::deque<hostcuda::Work> queue;
+  std::unique_ptr<hostcuda::Capture> capture;
   void* identity = nullptr;
   hostcuda::SyncPoint queued = 0, done = 0;
 };
@@ -95,7 +115,7 @@ class Machine {
   std::string last_report;
 
   using Guard = std::unique_lock<std::mutex>;
-  /// Appends to the stream's queue.
+  /// Appends to the stream's queue, or to the graph it is captured into.
   void queue(cudaStream_t stream, Work work);
   /// Runs queued work until `done`. False: given up, as nothing went on for Options::patience; last_report says what waits.
   bool run_until(Guard& guard, cudaStream_t wanted, const std::function<bool()>& done);

@@ -143,6 +143,10 @@ std::shared_ptr<Collective> collective_of(Clique& clique, std::size_t number) {
 }
 
 ncclResult_t enqueue(Call& call, ncclComm_t comm, CollectivePart part, bool in_group) {
+  if (part.stream->capture != nullptr) {
+    part.stream->capture->invalidated = true;
+    return refuse(call, ncclInvalidUsage, words_of(part), ": on a stream that is captured, which isn't emulated");
+  }
   const std::shared_ptr<Clique> clique = comm->clique;
   const std::size_t number = comm->calls, place = static_cast<std::size_t>(comm->rank), ranks = clique->members.size();
   const std::shared_ptr<Collective> collective = collective_of(*clique, number);

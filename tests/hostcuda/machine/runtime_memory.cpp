@@ -68,6 +68,7 @@ Work set_work(void* address, int value, std::size_t bytes) {
 
 cudaError_t take(Call& call, void** address, std::size_t bytes, int device) {
   *address = nullptr;
+  if (Capture* const capture = call.forbidding()) return call.spoil(*capture, "a stream is captured");
   if (bytes == 0) return call.end();
   const std::size_t charged = (bytes + 255) / 256 * 256;
   if (device != Memory::host && charged > options().memory - std::min(options().memory, call.device().used))
@@ -86,6 +87,7 @@ cudaError_t take(Call& call, void** address, std::size_t bytes, int device) {
 // Freeing what queued work uses: CUDA waits for the device there, which hangs where that work waits for another rank's thread (NCCL User
 // Guide, "Using multiple NCCL communicators concurrently", "CUDA calls that synchronise"). So it is an error here: wait first.
 cudaError_t give_back(Call& call, void* address, bool device) {
+  if (Capture* const capture = call.forbidding()) return call.spoil(*capture, "a stream is captured");
   if (address == nullptr) return call.end();
   Allocation* const found = call.machine.memory.find(address);
   if (found == nullptr || found->begin != address || (found->device == Memory::host) == device) return call.end(cudaErrorInvalidValue, address, " wasn't allocated by it");
@@ -107,6 +109,8 @@ cudaError_t queue_copy(Call& call, void* to, const void* from, std::size_t bytes
   if (const auto mistake = wrong_direction(kind, target, source); !mistake.empty()) return call.end(cudaErrorInvalidValue, mistake);
   if (!target.mistake.empty()) return call.end(cudaErrorInvalidValue, "target: ", target.mistake);
   if (!source.mistake.empty()) return call.end(cudaErrorInvalidValue, "source: ", source.mistake);
+  if (stream->capture != nullptr && (source.place == Place::pageable || target.place == Place::pageable))
+    return call.spoil(*stream->capture, "a copy from or to pageable memory, which can't wait for a graph's launch");
   const std::string what = "copy of " + std::to_string(bytes) + " bytes, " + words_of(kind);
   if (source.place == Place::pageable) {
     const std::shared_ptr<unsigned char[]> staged(new unsigned char[bytes]);
@@ -191,6 +195,7 @@ cudaError_t cudaMemsetAsync(void* address, int value, std::size_t bytes, cudaStr
 namespace {
 
 cudaError_t on_default_stream(Call& call, const std::function<cudaError_t(cudaStream_t)>& queue_on) {
+  if (Capture* const capture = call.forbidding()) return call.spoil(*capture, "a stream is captured");
   const int device = current_device();
   if (const auto status = call.wait(nullptr, [&] { return call.machine.idle(device, true); }); status != cudaSuccess) return status;
   auto* const stream = new CUstream_st;

@@ -127,6 +127,7 @@ cudaError_t cudaStreamSynchronize(cudaStream_t stream, Where where) {
   if (omitted(where, "cudaStreamSynchronize")) return cudaSuccess;
   Call call("cudaStreamSynchronize");
   if (!call.knows(stream)) return call.end(cudaErrorInvalidResourceHandle, "no such stream (the default stream isn't emulated)");
+  if (stream->capture != nullptr) return call.spoil(*stream->capture, "a stream that is captured");
   const cudaError_t status = call.wait(stream, [=] { return stream->queue.empty() && !stream->busy; });
   acquire(&stream->done);
   return status;
@@ -135,6 +136,7 @@ cudaError_t cudaStreamSynchronize(cudaStream_t stream, Where where) {
 cudaError_t cudaDeviceSynchronize(Where where) {
   if (omitted(where, "cudaDeviceSynchronize")) return cudaSuccess;
   Call call("cudaDeviceSynchronize");
+  if (Capture* const capture = call.forbidding()) return call.spoil(*capture, "a stream is captured");
   const int device = current_device();
   const cudaError_t status = call.wait(nullptr, [&] { return call.machine.idle(device); });
   for (const cudaStream_t stream : call.machine.streams)
@@ -146,6 +148,7 @@ cudaError_t cudaDeviceSynchronize(Where where) {
 cudaError_t cudaStreamQuery(cudaStream_t stream) {
   Call call("cudaStreamQuery");
   if (!call.knows(stream)) return call.end(cudaErrorInvalidResourceHandle, "no such stream (the default stream isn't emulated)");
+  if (stream->capture != nullptr) return call.spoil(*stream->capture, "a stream that is captured");
   call.machine.run_one(call.guard);
   if (call.device().failure) return call.end();
   if (stream->busy || !stream->queue.empty()) return cudaErrorNotReady;
@@ -157,6 +160,7 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned
   if (omitted(where, "cudaStreamWaitEvent")) return cudaSuccess;
   Call call("cudaStreamWaitEvent");
   if (!call.knows(stream) || !call.knows(event)) return call.end(cudaErrorInvalidResourceHandle, "no such stream or event");
+  if (stream->capture != nullptr) return call.spoil(*stream->capture, "events between captured streams aren't emulated");
   const std::shared_ptr<EventState> state = event->state;
   const std::uint64_t record = state->recorded;   // the most recent one; none: "the call acts as if the record has already completed"
   call.machine.queue(stream, {.what = "an event", .ready = [=] { return state->done >= record; }, .event = state});
@@ -187,6 +191,7 @@ cudaError_t cudaEventDestroy(cudaEvent_t event) {
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
   Call call("cudaEventRecord");
   if (!call.knows(stream) || !call.knows(event)) return call.end(cudaErrorInvalidResourceHandle, "no such stream or event (the default stream isn't emulated)");
+  if (stream->capture != nullptr) return call.spoil(*stream->capture, "events between captured streams aren't emulated");
   if (event->device != stream->device) return call.end(cudaErrorInvalidResourceHandle, "an event of device ", event->device, " on a stream of device ", stream->device);
   call.machine.queue(stream, {.what = "record of an event", .event = event->state, .records = true, .record = ++event->state->recorded});
   return call.end();

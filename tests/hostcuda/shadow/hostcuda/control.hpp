@@ -30,7 +30,7 @@ void reset();
 
 /// Counts since the start or the last reset.
 struct Statistics {
-  std::uint64_t launches = 0, blocks = 0, threads = 0, switches = 0, barriers = 0, warp_operations = 0;
+  std::uint64_t launches = 0, graphs = 0, blocks = 0, threads = 0, switches = 0, barriers = 0, warp_operations = 0;
 };
 Statistics statistics();
 

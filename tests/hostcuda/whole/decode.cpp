@@ -1,0 +1,70 @@
+// Texts written on the emulated GPU are the CPU's, in whatever batch.
+#include <terse/cuda.hpp>
+
+#include <cmath>
+#include <vector>
+
+#include <hostcuda/control.hpp>
+
+#include "support/catch.hpp"
+#include "support/sanitized.hpp"
+#include "unit/decode/small_model.hpp"
+
+using namespace terse;
+using decode::Generation, decode::Generator, decode::GeneratorSize, decode::Strategy;
+
+namespace {
+
+using GpuModel = models::Gpt<Small, Fp32, Cuda>;
+
+const Strategy greedy{.greedy = true, .max_new = 12};
+const Strategy sampled{.temperature = 1.5f, .top_k = 20, .max_new = 12, .seed = 3};
+const Strategy nucleus{.temperature = 1.5f, .top_k = 20, .top_p = 0.9f, .max_new = 4, .seed = 3};
+
+std::vector<Generation> on_gpu(const std::vector<std::vector<TokenId>>& prompts, const Strategy& strategy, GeneratorSize size) {
+  SmallModel cpu;
+  Cuda cuda(0);
+  GpuModel model(cuda);
+  cuda.copy_from_host(model.flat(), cpu.gpt.flat(), static_cast<std::size_t>(GpuModel::flat_size) * sizeof(float));
+  Generator<GpuModel> generator(model, end_of_text, size);
+  return generator.generate(decode::numbered(prompts), strategy);
+}
+
+std::vector<Generation> on_cpu(const std::vector<std::vector<TokenId>>& prompts, const Strategy& strategy) {
+  SmallModel model;
+  Generator generator(model.gpt, end_of_text);
+  return generator.generate(decode::numbered(prompts), strategy);
+}
+
+}  // namespace
+
+// Equal wherever no decision is closer than rounding, which among these few tokens none is.
+TEST_CASE("texts of the GPU are the CPU's: greedy, sampled, from the nucleus") {
+  const auto prompts = random_prompts(is_sanitized ? 2 : 10);
+  for (const Strategy& strategy : {greedy, sampled, nucleus}) {
+    CAPTURE(strategy.greedy, strategy.top_p);
+    const auto want = on_cpu(prompts, strategy), got = on_gpu(prompts, strategy, {.slots = 3, .rows = 9});
+    for (std::size_t i = 0; i < prompts.size(); ++i) {
+      CAPTURE(i);
+      CHECK(got[i].ids == want[i].ids);
+      CHECK(got[i].stop == want[i].stop);
+      CHECK(got[i].logprob == Approx(want[i].logprob).epsilon(1e-4));
+    }
+    if constexpr (is_sanitized) break;
+  }
+}
+
+TEST_CASE("a text of the GPU has the same bits in any batch and under any order of threads; steps that only write are graphs") {
+  const auto prompts = random_prompts(is_sanitized ? 2 : 5);
+  const auto alone = on_gpu(prompts, greedy, {.slots = 1, .rows = 40});
+  hostcuda::reset();
+  for (const std::uint64_t seed : hostcuda::seeds()) {
+    hostcuda::set_seed(seed);
+    for (const GeneratorSize size : {GeneratorSize{.slots = 2, .rows = 2}, {.slots = 5}}) {
+      const auto texts = on_gpu(prompts, greedy, size);
+      for (std::size_t i = 0; i < prompts.size(); ++i) CHECK((texts[i].ids == alone[i].ids && texts[i].logprob == alone[i].logprob));
+    }
+  }
+  hostcuda::set_seed(0);
+  CHECK(hostcuda::statistics().graphs >= 12);
+}
