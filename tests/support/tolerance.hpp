@@ -24,6 +24,13 @@ constexpr Tolerance attention_tolerance(terse::Dtype dtype) {
   return dtype == f16 ? Tolerance{1.5 * 0x1p-11, 1} : dtype == bf16 ? Tolerance{1.5 * 0x1p-8, 1} : gpu_tolerance(dtype);
 }
 
+/// A product's with a bias: in 16 bits the CPU rounds the product before the bias comes to it, a GPU may not. That rounding is off by up to u (2^-11 in fp16,
+/// 2^-8 in bf16) of the product, which is at most twice the row's largest value where the bias is no larger than that.
+constexpr Tolerance bias_tolerance(terse::Dtype dtype) {
+  using enum terse::Dtype;
+  return dtype == f16 ? Tolerance{2 * 0x1p-11, 1} : dtype == bf16 ? Tolerance{2 * 0x1p-8, 1} : gpu_tolerance(dtype);
+}
+
 /// One unit in the last place of a value of this dtype.
 inline double ulp(terse::Dtype dtype, double value) {
   const bool is_half = dtype == terse::Dtype::f16;

@@ -43,10 +43,10 @@ class Cuda {
   cudaStream_t stream() const { return stream_.get(); }
   /// For copies that run beside the ops; events order the two.
   cudaStream_t copy_stream() const { return copy_stream_.get(); }
-  /// C = op(A) op(B) (+ C) of `shape`; while the device rehearses, only its plan is made.
+  /// C = op(A) op(B) (+ C) of `shape`; while the device rehearses, only its plan is made. True where `bias`, if there is one, was added to each row.
   template <class In, class Out>
-  void multiply(const GemmShape& shape, const In* a, const In* b, Out* c) {
-    matmul_.multiply(rehearses_ ? nullptr : stream(), shape, a, b, c);
+  bool multiply(const GemmShape& shape, const In* a, const In* b, Out* c, const Out* bias = nullptr) {
+    return matmul_.multiply(rehearses_ ? nullptr : stream(), shape, a, b, c, bias);
   }
   /// Matrix products that have a plan.
   std::size_t planned_products() const { return matmul_.size(); }

@@ -22,8 +22,7 @@ struct Linear {
   /// y = x w + b.
   template <class Device, Real X, Real Y>
   void forward(Device& device, Rows<X, In> x, Rows<Y, Out> y) const {
-    forward_without_bias(device, x, y);
-    ops::add_bias(device, bias, y);
+    ops::matmul_bias(device, x, weight, bias, y);
   }
 
   /// y = x w, where whoever reads y adds the bias.

@@ -255,6 +255,7 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t handle, cublasLtM
   if (is_capturing()) return refuse(CUBLAS_STATUS_INTERNAL_ERROR, "the heuristic is asked while a stream is captured");  // seen so with 13.3: mudler/vllm.cpp #1732
   Product product{*desc, *a, *b, *c, *d};
   if (const auto status = check_problem(product); status != CUBLAS_STATUS_SUCCESS) return status;
+  if (desc->epilogue != CUBLASLT_EPILOGUE_DEFAULT && !options().epilogues) return CUBLAS_STATUS_SUCCESS;  // with no result
   const Algorithm algorithm = choose(product, preference == nullptr ? cublasLtMatmulPreferenceOpaque_t{} : *preference);
   results[0] = {};
   std::memcpy(results[0].algo.data, &algorithm, sizeof algorithm);

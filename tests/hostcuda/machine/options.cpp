@@ -24,6 +24,7 @@ Options& options() {
       .capability = static_cast<int>(number("HOSTCUDA_CAPABILITY", 80)),
       .memory = static_cast<std::size_t>(number("HOSTCUDA_MEMORY", 14.56 * 1024 * 1024 * 1024)),  // what CUDA shows of a Tesla T4
       .patience = number("HOSTCUDA_PATIENCE", 20),
+      .epilogues = true,
       .hide_device_memory = number("HOSTCUDA_HIDE", 1) != 0,
   };
   return the_options;
@@ -42,6 +43,7 @@ std::vector<std::uint64_t> seeds() {
   std::iota(all.begin(), all.end(), static_cast<std::uint64_t>(number("HOSTCUDA_SEED", 0)));
   return all;
 }
+void set_epilogues(bool has) { options().epilogues = has; }
 void set_capability(int capability) { options().capability = capability; }
 void set_memory(std::size_t bytes) { options().memory = bytes; }
 int capability() { return options().capability; }

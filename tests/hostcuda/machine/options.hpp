@@ -12,6 +12,7 @@ struct Options {
   int capability;                ///< HOSTCUDA_CAPABILITY, 80 (or 75)
   std::size_t memory;            ///< HOSTCUDA_MEMORY, bytes of each device; a T4's 14.56 GiB
   double patience;               ///< HOSTCUDA_PATIENCE, seconds without progress before a wait is given up as one that never ends; 20
+  bool epilogues;                ///< cuBLASLt's heuristic finds products with an epilogue
   bool hide_device_memory;       ///< HOSTCUDA_HIDE=0: the host may read device memory unnoticed (it isn't hidden between launches: faster)
 };
 Options& options();

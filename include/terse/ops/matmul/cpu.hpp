@@ -4,6 +4,7 @@
 #include <terse/device/cpu.hpp>
 #include <terse/ops/cast/cpu.hpp>
 #include <terse/ops/matmul/op.hpp>
+#include <terse/ops/reduce/cpu.hpp>
 #include <terse/tensor/view.hpp>
 
 namespace terse::ops {
@@ -64,6 +65,13 @@ void matmul(Cpu& cpu, Rows<A, X> x, Matrix<B, In, Out> w, Rows<Y, N> y) {
   static_assert(MatmulShapes<X, In, Out, N>::value);
   detail::gemm(cpu, GemmShape{false, false, x.rows, Out, In, In, Out, Out, Write::overwrite},
                static_cast<const A*>(x.data), static_cast<const B*>(w.data), y.data);
+}
+
+/// y = x w + bias; the contract stands in ops/matmul/op.hpp.
+template <Real A, Real B, Real P, Real Y, Index X, Index In, Index Out, Index N>
+void matmul_bias(Cpu& cpu, Rows<A, X> x, Matrix<B, In, Out> w, Vector<P, Out> bias, Rows<Y, N> y) {
+  matmul(cpu, x, w, y);
+  add_bias(cpu, bias, y);
 }
 
 /// y = x wᵀ; the contract stands in ops/matmul/op.hpp.

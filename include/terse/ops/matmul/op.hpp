@@ -2,6 +2,7 @@
 /// Matrix products. Row-major; letters: T tokens (any number of rows), In and Out widths.
 ///
 ///   matmul             y  = x w          x (T, In) · w (In, Out)  -> y (T, Out)
+///   matmul_bias        y  = x w + bias   bias (Out)                                        in 16 bits y may be rounded before the bias comes to it, and after
 ///   matmul_transposed  y  = x wᵀ         x (T, In) · w (Out, In)  -> y (T, Out)      also the input's gradient of matmul
 ///   matmul_gradient    dw = xᵀ dy (+ dw) x (T, In) · dy (T, Out)  -> dw (In, Out)    the weight's gradient of matmul
 ///

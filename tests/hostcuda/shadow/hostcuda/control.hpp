@@ -15,6 +15,9 @@ std::uint64_t seed();
 /// As many seeds as a test tries: HOSTCUDA_SEEDS, else 3; from HOSTCUDA_SEED on, else from 0.
 std::vector<std::uint64_t> seeds();
 
+/// Whether cuBLASLt's heuristic finds anything for products with an epilogue; true at the start. Which card has which isn't documented.
+void set_epilogues(bool);
+
 /// Compute capability of all devices, 75 or 80. At the start HOSTCUDA_CAPABILITY, else 80.
 void set_capability(int);
 /// Bytes that each device has; at the start HOSTCUDA_MEMORY, else a T4's: 14.56 GiB.
