@@ -1,6 +1,7 @@
 #pragma once
 /// What ranks say to each other. Calls are coarse (a whole gradient, a file of texts), so the interface is virtual.
 
+#include <algorithm>
 #include <cstddef>
 #include <span>
 #include <string>
@@ -8,7 +9,24 @@
 
 namespace terse::dist {
 
-/// One rank's end. Every rank makes the same calls in the same order. A call throws Failure::rank where another rank failed.
+/// Values [first, end) of a row of them.
+struct Slice {
+  std::size_t first = 0, end = 0;
+  constexpr std::size_t size() const { return end - first; }
+};
+
+/// Slices begin at multiples of so many values: of 4 bytes each, where tensors are aligned.
+inline constexpr std::size_t slice_multiple = 64;
+
+/// Rank `rank`'s slice of `count` values, of `ranks` that follow each other: each as long as the first, but the last ones, which have what is left.
+constexpr Slice slice_of(std::size_t count, int rank, int ranks) {
+  const auto parts = static_cast<std::size_t>(ranks) * slice_multiple, length = (count + parts - 1) / parts * slice_multiple, r = static_cast<std::size_t>(rank);
+  return {std::min(count, r * length), std::min(count, (r + 1) * length)};
+}
+
+/// One rank's end. Every rank makes the same calls in the same order, from one thread at a time. A call throws Failure::rank where another rank failed.
+///
+/// A communicator of one's own derives from it: examples/07_own_communicator.cpp.
 class Communicator {
  public:
   Communicator() = default;
@@ -21,17 +39,31 @@ class Communicator {
   /// How many ranks there are.
   virtual int size() const = 0;
 
-  /// values become their sum over ranks, the same bits on every rank. The order is a binary tree over neighbours, ((0 + 1) + (2 + 3)) + …;
-  /// where ranks aren't a power of two, the left branch is the largest one that is full.
-  virtual void all_reduce(std::span<float> values) = 0;
+  /// The values of this rank's slice become their sum over ranks; what the others become is left open. The order is a binary tree over neighbours,
+  /// ((0 + 1) + (2 + 3)) + … (dist/tree_sum.hpp), so the bits depend on the number of ranks alone.
+  virtual void reduce_scatter(std::span<float> values) = 0;
   /// The same in double.
-  virtual void all_reduce(std::span<double> values) = 0;
+  virtual void reduce_scatter(std::span<double> values) = 0;
+  /// Everyone takes each rank's slice from it; a value is of `value_bytes` bytes.
+  virtual void gather_slices(std::span<std::byte> values, std::size_t value_bytes) = 0;
   /// Everyone's bytes become those of `root`.
   virtual void broadcast(std::span<std::byte> bytes, int root) = 0;
   /// Everyone's text, in rank order, on every rank.
   virtual std::vector<std::string> all_gather(const std::string& text) = 0;
   /// Returns when all ranks have called it.
   virtual void barrier() = 0;
+  /// Tells the others how far this rank is, for their message if it fails.
+  virtual void note_step(long /*step*/) {}
+
+  /// After Failure::rank: true where this rank is to say so; others stay silent.
+  virtual bool is_lowest_survivor() const { return true; }
+
+  /// values become their sum over ranks, the same bits on every rank.
+  void all_reduce(std::span<float> values) { reduce_scatter(values), gather_slices(std::as_writable_bytes(values), sizeof(float)); }
+  /// The same in double.
+  void all_reduce(std::span<double> values) { reduce_scatter(values), gather_slices(std::as_writable_bytes(values), sizeof(double)); }
+  /// Rank `r`'s slice of `count` values.
+  Slice slice(std::size_t count, int r) const { return slice_of(count, r, size()); }
 
   /// True on rank 0, which writes files and speaks.
   bool is_first() const { return rank() == 0; }
@@ -42,8 +74,9 @@ class Solo final : public Communicator {
  public:
   int rank() const override { return 0; }
   int size() const override { return 1; }
-  void all_reduce(std::span<float>) override {}
-  void all_reduce(std::span<double>) override {}
+  void reduce_scatter(std::span<float>) override {}
+  void reduce_scatter(std::span<double>) override {}
+  void gather_slices(std::span<std::byte>, std::size_t) override {}
   void broadcast(std::span<std::byte>, int) override {}
   std::vector<std::string> all_gather(const std::string& text) override { return {text}; }
   void barrier() override {}

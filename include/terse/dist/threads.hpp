@@ -1,8 +1,6 @@
 #pragma once
 /// Ranks as threads of one process.
 
-#include <algorithm>
-#include <bit>
 #include <condition_variable>
 #include <cstring>
 #include <exception>
@@ -15,6 +13,7 @@
 #include <terse/core/error.hpp>
 #include <terse/device/isa.hpp>
 #include <terse/dist/communicator.hpp>
+#include <terse/dist/tree_sum.hpp>
 
 namespace terse::dist::inline TERSE_ISA {
 
@@ -61,12 +60,21 @@ class ThreadGroup {
 /// One thread's end of a ThreadGroup.
 class Threads final : public Communicator {
  public:
-  Threads(ThreadGroup& group, int rank) : group_(&group), rank_(rank) {}
+  Threads(ThreadGroup& group, int rank) : group_(&group), rank_(rank), parts_(static_cast<std::size_t>(group.size())) {}
 
   int rank() const override { return rank_; }
   int size() const override { return group_->size(); }
-  void all_reduce(std::span<float> values) override { reduce(values); }
-  void all_reduce(std::span<double> values) override { reduce(values); }
+  void reduce_scatter(std::span<float> values) override { reduce(values); }
+  void reduce_scatter(std::span<double> values) override { reduce(values); }
+  void gather_slices(std::span<std::byte> values, std::size_t value_bytes) override {
+    group_->buffer(rank_) = values.data();
+    group_->wait();
+    for (int r = 0; r < size(); ++r) {
+      const auto [first, end] = slice(values.size() / value_bytes, r);
+      if (r != rank_ && end > first) std::memcpy(values.data() + first * value_bytes, theirs<std::byte>(r) + first * value_bytes, (end - first) * value_bytes);
+    }
+    group_->wait();
+  }
   void broadcast(std::span<std::byte> bytes, int root) override {
     group_->buffer(rank_) = bytes.data();
     group_->wait();
@@ -84,56 +92,24 @@ class Threads final : public Communicator {
   void barrier() override { group_->wait(); }
 
  private:
-  // Each rank adds up its own slice over all ranks, then fetches the others' slices.
   template <class T>
   void reduce(std::span<T> values) {
     group_->buffer(rank_) = values.data();
     group_->wait();
     const auto [first, end] = slice(values.size(), rank_);
-    for (std::size_t block = first; block < end; block += block_values) {
-      T sum[block_values];
-      const std::size_t count = std::min(block_values, end - block);
-      add_up(0, size(), block, count, sum);
-      std::copy_n(sum, count, values.data() + block);
-    }
-    group_->wait();
-    for (int r = 0; r < size(); ++r) {
-      const auto [from, to] = slice(values.size(), r);
-      if (r != rank_) std::copy(theirs<T>(r) + from, theirs<T>(r) + to, values.data() + from);
-    }
+    for (int r = 0; r < size(); ++r) parts_[static_cast<std::size_t>(r)] = theirs<T>(r) + first;
+    tree_sum(parts_.data(), size(), end - first, values.data() + first);
     group_->wait();
   }
 
-  /// The sum over `ranks` of them from `first`, as a binary tree.
-  template <class T>
-  void add_up(int first, int ranks, std::size_t block, std::size_t count, T* sum) const {
-    if (ranks == 1) {
-      std::copy_n(theirs<T>(first) + block, count, sum);
-      return;
-    }
-    const int left = static_cast<int>(std::bit_ceil(static_cast<unsigned>(ranks))) / 2;
-    T right[block_values];
-    add_up(first, left, block, count, sum);
-    add_up(first + left, ranks - left, block, count, right);
-    for (std::size_t i = 0; i < count; ++i) sum[i] += right[i];
-  }
-
-  struct Slice {
-    std::size_t first, end;
-  };
-  Slice slice(std::size_t count, int rank) const {
-    const auto ranks = static_cast<std::size_t>(size()), r = static_cast<std::size_t>(rank);
-    return {count * r / ranks, count * (r + 1) / ranks};
-  }
   template <class T>
   const T* theirs(int rank) const {
     return static_cast<const T*>(group_->buffer(rank));
   }
 
-  static constexpr std::size_t block_values = 1024;
-
   ThreadGroup* group_;
   int rank_;
+  std::vector<const void*> parts_;  // of each rank: what is added up
 };
 
 /// Runs body(Communicator&) on `ranks` threads (one rank: here) and waits for all. The first failure that isn't the echo of

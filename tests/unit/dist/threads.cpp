@@ -1,55 +1,32 @@
 #include <atomic>
-#include <bit>
-#include <numeric>
 #include <string>
 #include <vector>
 
 #include <terse/dist/threads.hpp>
 
+#include "ranks.hpp"
 #include "support/catch.hpp"
 
 using namespace terse;
 
-namespace {
-
-/// The order that all_reduce promises: neighbours first, the left branch the largest that is full.
-float tree_sum(std::vector<float> values) {
-  if (values.size() == 1) return values[0];
-  const auto half = static_cast<std::ptrdiff_t>(std::bit_ceil(values.size()) / 2);
-  return tree_sum({values.begin(), values.begin() + half}) + tree_sum({values.begin() + half, values.end()});
+TEST_CASE("ranks as threads: sums in a tree, slices, broadcasts, texts") {
+  const int ranks = GENERATE(1, 2, 3, 4, 5, 7);
+  for (const std::size_t count : {std::size_t{0}, std::size_t{1}, std::size_t{64}, std::size_t{10007}})
+    dist::launch(ranks, [&](dist::Communicator& communicator) { check_communicator(communicator, count); });
 }
 
-}  // namespace
-
-TEST_CASE("ranks as threads: sums in a tree, broadcasts, texts") {
-  const int ranks = GENERATE(1, 2, 3, 4, 5, 7);
-  std::vector<std::vector<float>> sums(static_cast<std::size_t>(ranks));
-  dist::launch(ranks, [&](dist::Communicator& communicator) {
-    const int rank = communicator.rank();
-    std::vector<float> values(10007);  // several blocks a rank, and sizes that don't divide
-    for (std::size_t i = 0; i < values.size(); ++i) values[i] = 1.0f / static_cast<float>(i + 1 + static_cast<std::size_t>(rank));
-    communicator.all_reduce(std::span<float>(values));
-    sums[static_cast<std::size_t>(rank)] = values;
-
-    double tiny[] = {1.0 + rank};
-    communicator.all_reduce(std::span<double>(tiny));
-    const double expected = ranks * (ranks + 1) / 2.0;
-    if (tiny[0] != expected) fail(Failure::internal, "sum ", tiny[0]);
-
-    int number = rank;
-    communicator.broadcast(std::as_writable_bytes(std::span(&number, 1)), ranks - 1);
-    if (number != ranks - 1) fail(Failure::internal, "broadcast ", number);
-
-    const auto texts = communicator.all_gather(std::string(static_cast<std::size_t>(rank), 'x'));
-    for (int r = 0; r < ranks; ++r)
-      if (texts[static_cast<std::size_t>(r)].size() != static_cast<std::size_t>(r)) fail(Failure::internal, "text ", r);
-  });
-  for (std::size_t i = 0; i < sums[0].size(); ++i) {
-    std::vector<float> terms;
-    for (int r = 0; r < ranks; ++r) terms.push_back(1.0f / static_cast<float>(i + 1 + static_cast<std::size_t>(r)));
-    REQUIRE(sums[0][i] == tree_sum(terms));
-  }
-  for (const auto& other : sums) CHECK(other == sums[0]);
+TEST_CASE("slices: in order, whole, each but the last ones as long as the first") {
+  for (const int ranks : {1, 2, 3, 7})
+    for (const std::size_t count : {std::size_t{0}, std::size_t{1}, std::size_t{64}, std::size_t{65}, std::size_t{1000}, std::size_t{448}}) {
+      std::size_t at = 0;
+      for (int r = 0; r < ranks; ++r) {
+        const auto [first, end] = dist::slice_of(count, r, ranks);
+        CHECK((first == at && end >= first && (first % dist::slice_multiple == 0 || first == count)));
+        CHECK(end - first <= dist::slice_of(count, 0, ranks).size());
+        at = end;
+      }
+      CHECK(at == count);
+    }
 }
 
 TEST_CASE("a rank that fails ends the others, and its own failure is the one thrown") {

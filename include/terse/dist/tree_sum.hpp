@@ -1,0 +1,42 @@
+#pragma once
+#include <algorithm>
+#include <bit>
+#include <cstddef>
+
+#include <terse/device/isa.hpp>
+
+namespace terse::dist::inline TERSE_ISA {
+
+namespace detail {
+
+/// How many values are added up at a time: what the recursion keeps of them stays in the first-level cache.
+inline constexpr std::size_t tree_block = 1024;
+
+template <class T>
+void add_branch(const void* const* parts, int ranks, std::size_t first, std::size_t count, T* sum) {
+  if (ranks == 1) {
+    std::copy_n(static_cast<const T*>(parts[0]) + first, count, sum);
+    return;
+  }
+  const int left = static_cast<int>(std::bit_ceil(static_cast<unsigned>(ranks))) / 2;
+  T right[tree_block];
+  add_branch(parts, left, first, count, sum);
+  add_branch(parts + left, ranks - left, first, count, right);
+  for (std::size_t i = 0; i < count; ++i) sum[i] += right[i];
+}
+
+}  // namespace detail
+
+/// sum[i] = parts[0][i] + … + parts[ranks - 1][i], parts of T, as a binary tree over neighbours, ((0 + 1) + (2 + 3)) + …; where ranks aren't a power of two, the left branch
+/// is the largest one that is full. `sum` may be one of the parts.
+template <class T>
+void tree_sum(const void* const* parts, int ranks, std::size_t count, T* sum) {
+  T block[detail::tree_block];
+  for (std::size_t first = 0; first < count; first += detail::tree_block) {
+    const std::size_t some = std::min(detail::tree_block, count - first);
+    detail::add_branch(parts, ranks, first, some, block);
+    std::copy_n(block, some, sum + first);
+  }
+}
+
+}  // namespace terse::dist::inline TERSE_ISA
