@@ -1,6 +1,9 @@
 # Each header of the library compiles alone, and includes only what its room may know.
 file(GLOB_RECURSE headers RELATIVE ${PROJECT_SOURCE_DIR}/include CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/include/terse/*.hpp)
 list(REMOVE_ITEM headers terse/cuda.hpp) # nvcc's
+if(NOT TARGET terse_mpi)
+  list(REMOVE_ITEM headers terse/mpi.hpp terse/dist/mpi.hpp)
+endif()
 set(sources "")
 foreach(header ${headers})
   string(REGEX REPLACE "[/.]" "_" name ${header})
@@ -11,6 +14,9 @@ endforeach()
 add_library(terse_headers_alone OBJECT ${sources})
 target_link_libraries(terse_headers_alone PRIVATE terse::terse terse_warnings)
 target_compile_options(terse_headers_alone PRIVATE -O0)
+if(TARGET terse_mpi)
+  target_link_libraries(terse_headers_alone PRIVATE terse::mpi)
+endif()
 
 add_test(NAME headers_rooms COMMAND ${CMAKE_COMMAND} -DINCLUDE=${PROJECT_SOURCE_DIR}/include/terse -P ${CMAKE_CURRENT_LIST_DIR}/rooms.cmake)
 set_tests_properties(headers_rooms PROPERTIES LABELS unit)

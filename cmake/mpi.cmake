@@ -1,0 +1,17 @@
+# Ranks by MPI: target terse::mpi.
+set(TERSE_MPI AUTO CACHE STRING "Ranks by MPI: AUTO (where it is found), ON, OFF")
+set_property(CACHE TERSE_MPI PROPERTY STRINGS AUTO ON OFF)
+if(TERSE_MPI)
+  if(TERSE_MPI STREQUAL "AUTO")
+    find_package(MPI QUIET COMPONENTS CXX)
+  else()
+    find_package(MPI REQUIRED COMPONENTS CXX)
+  endif()
+  if(MPI_CXX_FOUND)
+    add_library(terse_mpi INTERFACE)
+    add_library(terse::mpi ALIAS terse_mpi)
+    target_link_libraries(terse_mpi INTERFACE terse MPI::MPI_CXX)
+    target_compile_definitions(terse_mpi INTERFACE TERSE_WITH_MPI OMPI_SKIP_MPICXX MPICH_SKIP_MPICXX) # not the C++ bindings that MPI dropped in 2012
+    message(STATUS "terse: MPI ${MPI_CXX_VERSION} found: terse::mpi")
+  endif()
+endif()
