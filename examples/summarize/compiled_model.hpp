@@ -8,7 +8,7 @@
 
 #include <terse/decode/generation.hpp>
 #include <terse/decode/strategy.hpp>
-#include <terse/dist/communicator.hpp>
+#include <terse/dist/world.hpp>
 #include <terse/io/checkpoint.hpp>
 #include <terse/text/dialogue.hpp>
 #include <terse/train/losses.hpp>
@@ -30,6 +30,7 @@ struct ValidationTexts {
 struct TrainJob {
   train::TrainData data;
   train::TrainOptions options;
+  const dist::World* world = nullptr;
   int threads = 1;                ///< per rank
   std::filesystem::path weights;  ///< safetensors to start from; empty: from scratch
   std::filesystem::path tensors;  ///< of the saved state to go on from, as are the numbers of `state`; empty: a new run
@@ -51,7 +52,8 @@ struct GenerateJob {
   decode::Strategy strategy;
   decode::Observer observer;
   TokenId end_of_text = 0;
-  int ranks = 1, threads = 1;
+  const dist::World* world = nullptr;
+  int ranks = 1, threads = 1;  ///< ranks: where they are threads
   Index decode_batch = 32;
 };
 
@@ -71,6 +73,7 @@ class CompiledModel {
   virtual std::size_t generation_bytes(Index decode_batch) const = 0;
   /// Trains as one rank among `communicator`'s; the observer hears on rank 0.
   virtual void train(const TrainJob& job, dist::Communicator& communicator, train::TrainObserver& observer) const = 0;
+  /// All texts, in every process of the job's world.
   virtual std::vector<decode::Generation> generate(const GenerateJob& job) const = 0;
   virtual std::vector<train::SampleLoss> score(const ScoreJob& job) const = 0;
 };

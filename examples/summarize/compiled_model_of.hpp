@@ -1,6 +1,6 @@
 #pragma once
 #include <terse/decode/generator.hpp>
-#include <terse/dist/threads.hpp>
+#include <terse/dist/world.hpp>
 #include <terse/models/gpt.hpp>
 #include <terse/nn/initialize.hpp>
 
@@ -8,11 +8,11 @@
 
 namespace summarize {
 
-/// The device of rank number `rank`; `threads`: of a CPU.
+/// A rank's device: the GPU of that number, or so many threads of the CPU.
 template <class Device>
-Device device_of(int rank, int threads) {
+Device device_of(int gpu, int threads) {
   if constexpr (std::is_same_v<Device, Cpu>) return Cpu(threads);
-  else return Device(rank);
+  else return Device(gpu);
 }
 
 /// Compute capability, ten times the major number plus the minor one; 0: not a GPU.
@@ -21,6 +21,10 @@ int capability_of(const Device& device) {
   if constexpr (requires { device.capability(); }) return device.capability();
   else return 0;
 }
+
+/// Texts on their way to other processes.
+std::string to_text(const std::vector<decode::Generation>& texts);
+std::vector<decode::Generation> texts_of(const std::string& text);
 
 template <class Config, Precision P, class Device = Cpu>
 class CompiledModelOf final : public CompiledModel {
@@ -37,7 +41,7 @@ class CompiledModelOf final : public CompiledModel {
   }
 
   void train(const TrainJob& job, dist::Communicator& communicator, train::TrainObserver& observer) const override {
-    Device device = device_of<Device>(communicator.rank(), job.threads);
+    Device device = device_of<Device>(job.world->gpu_of(communicator), job.threads);
     Model model(device);
     train::Trainer<Model> trainer(model, communicator, job.data, job.options);
     Keeper keeper(job, trainer, model, observer);
@@ -59,15 +63,10 @@ class CompiledModelOf final : public CompiledModel {
   std::vector<decode::Generation> generate(const GenerateJob& job) const override {
     std::vector<decode::Generation> texts(job.prompts.size());
     std::mutex one_at_a_time;
-    dist::launch(job.ranks, [&](dist::Communicator& communicator) {
+    job.world->run(job.ranks, [&](dist::Communicator& communicator) {
       const auto rank = static_cast<std::size_t>(communicator.rank()), ranks = static_cast<std::size_t>(communicator.size());
       std::vector<decode::Prompt> mine;
       for (std::size_t i = rank; i < job.prompts.size(); i += ranks) mine.push_back(job.prompts[i]);
-      if (mine.empty()) return;
-      Device device = device_of<Device>(communicator.rank(), job.threads);
-      const Model model = load(device, job.weights);
-      const Index slots = std::min(job.decode_batch, static_cast<Index>(mine.size()));
-      decode::Generator<Model> generator(model, job.end_of_text, {slots, slots + 256});
       decode::Observer observer;
       const auto guarded = [&](const auto& callback, std::size_t i, const auto& value) {
         const std::lock_guard lock(one_at_a_time);
@@ -75,8 +74,10 @@ class CompiledModelOf final : public CompiledModel {
       };
       observer.token = [&](std::size_t i, TokenId id) { return guarded(job.observer.token, i, id); };
       observer.text = [&](std::size_t i, const decode::Generation& text) { return guarded(job.observer.text, i, text); };
-      auto made = generator.generate(mine, job.strategy, observer);
-      for (std::size_t i = 0; i < made.size(); ++i) texts[rank + i * ranks] = std::move(made[i]);
+      auto made = mine.empty() ? std::vector<decode::Generation>() : write(job, job.world->gpu_of(communicator), mine, observer);
+      if (!job.world->has_processes()) return deal(std::move(made), rank, ranks, texts);
+      const auto all = communicator.all_gather(to_text(made));
+      for (std::size_t r = 0; r < ranks; ++r) deal(r == rank ? std::move(made) : texts_of(all[r]), r, ranks, texts);
     });
     return texts;
   }
@@ -88,6 +89,17 @@ class CompiledModelOf final : public CompiledModel {
   }
 
  private:
+  static std::vector<decode::Generation> write(const GenerateJob& job, int gpu, const std::vector<decode::Prompt>& prompts, const decode::Observer& observer) {
+    Device device = device_of<Device>(gpu, job.threads);
+    const Model model = load(device, job.weights);
+    const Index slots = std::min(job.decode_batch, static_cast<Index>(prompts.size()));
+    return decode::Generator<Model>(model, job.end_of_text, {slots, slots + 256}).generate(prompts, job.strategy, observer);
+  }
+  /// A rank's texts, back to where their prompts came from.
+  static void deal(std::vector<decode::Generation> made, std::size_t rank, std::size_t ranks, std::vector<decode::Generation>& texts) {
+    for (std::size_t i = 0; i < made.size(); ++i) texts[rank + i * ranks] = std::move(made[i]);
+  }
+
   /// The first parameters of a new run.
   static void begin(const TrainJob& job, auto* parameters) {
     if (!job.weights.empty()) io::read_weights<Model>(job.weights, parameters);

@@ -27,7 +27,7 @@ GenerateJob generate_job(const Options& options, const Checkpoint& checkpoint, s
   strategy.seed = options.seed;
   const int ranks = std::max(1, std::min(options.ranks, static_cast<int>(prompts.size())));
   return {.weights = checkpoint.weights(), .prompts = decode::numbered(prompts), .strategy = strategy, .observer = {},
-          .end_of_text = checkpoint.tokenizer.end_of_text(), .ranks = ranks, .threads = options.threads_of_each(ranks), .decode_batch = options.decode_batch};
+          .end_of_text = checkpoint.tokenizer.end_of_text(), .world = options.world, .ranks = ranks, .threads = options.threads_of_each(ranks), .decode_batch = options.decode_batch};
 }
 
 Summaries write_summaries(const char* what, const Options& options, const Checkpoint& checkpoint, const text::Dialogues& dialogues) {
@@ -106,6 +106,7 @@ void evaluate(const Options& options, const Checkpoint& checkpoint, const text::
   const auto path = output_file(options, "evaluation.json");
   make_folder_of(path);
   const auto summaries = write_summaries("evaluation", options, checkpoint, dialogues);
+  if (!options.world->is_first()) return;
   std::vector<std::string> leads;
   for (const auto& row : dialogues.rows) leads.push_back(lead(row.text));
   const auto rouge = rouge_of(dialogues, summaries.texts, options.seed);
@@ -132,6 +133,7 @@ std::filesystem::path predict(const Options& options, const Checkpoint& checkpoi
   const auto path = output_file(options, "submission.csv");
   make_folder_of(path);
   const auto summaries = write_summaries("prediction", options, checkpoint, dialogues);
+  if (!options.world->is_first()) return path;
   io::AtomicFile file(path);
   file.write(text::csv_line({"id", "summary"}));
   for (std::size_t i = 0; i < dialogues.rows.size(); ++i) file.write(text::csv_line({dialogues.rows[i].id, summaries.texts[i]}));

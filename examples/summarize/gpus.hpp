@@ -16,7 +16,7 @@ struct Gpu {
 /// Those that CUDA shows, in its order; none in a program that was built without CUDA. Each is looked at once.
 const std::vector<Gpu>& usable_gpus();
 
-/// Bytes that are free now; 0 where CUDA doesn't say. This takes some of them: the program has a context on the GPU from then on.
+/// Bytes that are free now; 0 where CUDA doesn't say. This takes some of them: the program has a context on the GPU (and on the current one) from then on.
 std::uint64_t free_memory(const Gpu&);
 
 /// Why there are none, for messages: that the program was built without CUDA, or what CUDA says.

@@ -4,9 +4,12 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cerrno>
 #include <csignal>
+#include <cstring>
 #include <iostream>
 #include <map>
+#include <optional>
 #include <set>
 #include <span>
 
@@ -16,6 +19,7 @@
 
 #include "commands.hpp"
 #include "json_lines.hpp"
+#include "ranks.hpp"
 #include "settings.hpp"
 #include "usage.hpp"
 
@@ -25,6 +29,8 @@ namespace summarize {
 extern const CpuFeatures program_features = compiled_features;
 
 namespace {
+
+int terminal = STDERR_FILENO;  // where errors go, also from ranks that are silent otherwise
 
 std::atomic<bool> interrupt_seen = false;  // ranks are threads that ask for it
 static_assert(std::atomic<bool>::is_always_lock_free, "a signal handler may write no other");
@@ -48,6 +54,27 @@ void prepare_streams() {
 void stop_in_order() {
   std::signal(SIGINT, on_interrupt), std::signal(SIGTERM, on_interrupt);
   if (std::signal(SIGHUP, on_interrupt) == SIG_IGN) std::signal(SIGHUP, SIG_IGN);
+}
+
+/// A rank that isn't the first writes what it would say to a file, or nowhere.
+void silence(const Options& options, int rank) {
+  std::string path = "/dev/null";
+  if (!options.log_ranks.empty()) {
+    std::error_code error;
+    std::filesystem::create_directories(options.log_ranks, error);
+    path = (options.log_ranks / concat("rank-", rank, ".log")).string();
+  }
+  const int file = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  if (file < 0) fail(Failure::cannot_write, path, ": ", std::strerror(errno), "; name another folder with --log-ranks");
+  terminal = ::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
+  ::dup2(file, STDOUT_FILENO), ::dup2(file, STDERR_FILENO), ::close(file);
+}
+
+/// Meets the other ranks, where somebody started several; else the ranks will be threads.
+dist::World make_world(const dist::Environment& here, const Options& options) {
+  if (here.launcher == dist::Launcher::none) return dist::World(options.ranks);
+  if (here.rank > 0) silence(options, here.rank);
+  return join(here);
 }
 
 bool has_model(const char* name) {
@@ -74,7 +101,7 @@ int dispatch(const std::string& command, const Options& options) {
   return commands.at(command)(options);
 }
 
-int main_of(int argc, char** argv) {
+int main_of(int argc, char** argv, std::optional<dist::World>& world) {
   CLI::App app{"Fine-tune a GPT for dialogue summarization, evaluate it, write submission.csv."};
   app.name(program_name());
   app.footer("Models compiled in: " + models_in_words());
@@ -96,15 +123,24 @@ int main_of(int argc, char** argv) {
     const auto chosen = app.get_subcommands();
     fail(Failure::usage, error.what(), "; try ", program_name(), " ", chosen.empty() ? "" : chosen.front()->get_name() + " ", "--help");
   }
-  const std::string command = app.get_subcommands().front()->get_name();
-  if (command == "train" || command == "run") complete(*app.get_subcommands().front(), options);
-  choose_device(*app.get_subcommands().front(), options);
+  CLI::App& chosen = *app.get_subcommands().front();
+  const std::string command = chosen.get_name();
+  const std::set<std::string> is_shared_out{"train", "run", "evaluate", "predict"};
+  auto here = dist::environment();
+  if (!is_shared_out.contains(command)) {  // rank 0 does it alone
+    if (here.rank > 0) return 0;
+    here = {};
+  }
+  if (here.launcher != dist::Launcher::none) take_ranks(chosen, here);
+  if (command == "train" || command == "run") complete(chosen, options);
+  choose_device(chosen, here, options);
   options.require_possible();
+  options.world = &world.emplace(make_world(here, options));
   const std::set<std::string> stops_in_order{"demo", "train", "run", "evaluate", "predict", "generate", "doctor"};  // these ask interrupted()
   if (stops_in_order.contains(command)) stop_in_order();
   const int code = dispatch(command, options);
   const std::set<std::string> leaves_results{"demo", "train", "run", "evaluate"};
-  if (leaves_results.contains(command)) write_report(options);
+  if (leaves_results.contains(command) && world->is_first()) write_report(options);
   require_written(std::cout.flush());
   return code;
 }
@@ -121,28 +157,53 @@ bool interrupted() { return interrupt_seen; }
 
 }  // namespace summarize
 
+namespace summarize {
+
+namespace {
+
+/// What is wrong with every rank before they have met, the first one says.
+bool is_first_process() {
+  try {
+    return dist::environment().rank == 0;
+  } catch (const terse::Error&) {
+    return true;
+  }
+}
+
+/// The exit code of an error, which is said in one line: by one rank, where several fail at the same time.
+int end_with(terse::Failure failure, const std::string& message, const std::optional<dist::World>& world) {
+  bool speaks = world || is_first_process();
+  if (world && world->has_processes()) {
+    dist::Communicator& own = *world->own();
+    own.give_up();
+    speaks = failure == Failure::rank ? own.is_lowest_survivor() : !own.a_lower_rank_fails_too();
+  }
+  const std::string line = program_name() + ": error: " + one_line(message) + "\n";
+  if (speaks && ::write(terminal, line.data(), line.size()) < 0) return static_cast<int>(failure);
+  return static_cast<int>(failure);
+}
+
+}  // namespace
+
+}  // namespace summarize
+
 int main(int argc, char** argv) {
-  const std::string error_is = summarize::program_name() + ": error: ";
+  using summarize::end_with, terse::Failure;
+  std::optional<terse::dist::World> world;
   try {
     summarize::prepare_streams();
-    return summarize::main_of(argc, argv);
+    return summarize::main_of(argc, argv, world);
   } catch (const terse::Error& error) {
-    std::cerr << error_is << summarize::one_line(error.what()) << "\n";
-    return error.exit_code();
+    return end_with(error.failure(), error.what(), world);
   } catch (const std::bad_alloc&) {
-    std::cerr << error_is << "out of memory; try a smaller --batch or --decode-batch\n";
-    return static_cast<int>(terse::Failure::device);
+    return end_with(Failure::device, "out of memory; try a smaller --batch or --decode-batch", world);
   } catch (const std::length_error&) {  // more than a vector can hold
-    std::cerr << error_is << "out of memory; try a smaller --batch or --decode-batch\n";
-    return static_cast<int>(terse::Failure::device);
+    return end_with(Failure::device, "out of memory; try a smaller --batch or --decode-batch", world);
   } catch (const std::filesystem::filesystem_error& error) {
-    std::cerr << error_is << summarize::one_line(error.path1().string()) << ": " << error.code().message() << "; is the name right?\n";
-    return static_cast<int>(terse::Failure::bad_input);
+    return end_with(Failure::bad_input, terse::concat(error.path1().string(), ": ", error.code().message(), "; is the name right?"), world);
   } catch (const std::system_error& error) {
-    std::cerr << error_is << "cannot start its threads: " << error.code().message() << "; try fewer --ranks or --threads\n";
-    return static_cast<int>(terse::Failure::device);
+    return end_with(Failure::device, terse::concat("cannot start its threads: ", error.code().message(), "; try fewer --ranks or --threads"), world);
   } catch (const std::exception& error) {
-    std::cerr << error_is << "internal: " << summarize::one_line(error.what()) << "\n";
-    return static_cast<int>(terse::Failure::internal);
+    return end_with(Failure::internal, terse::concat("internal: ", error.what()), world);
   }
 }

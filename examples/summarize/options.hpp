@@ -6,6 +6,7 @@
 #include <string>
 
 #include <terse/decode/strategy.hpp>
+#include <terse/dist/world.hpp>
 #include <terse/train/early_stop.hpp>
 #include <terse/train/trainer.hpp>
 
@@ -26,6 +27,8 @@ struct Options {
 
   // how to run
   int ranks = 2, threads = 0;
+  std::filesystem::path log_ranks;
+  const dist::World* world = nullptr;  ///< the ranks, once they are known
 
   // training
   long batch = 16, accumulate = 8, steps = 500, demo_steps = 1000, warmup = 100, evaluate_every = 100, evaluate_samples = 32, log_every = 1;

@@ -100,11 +100,12 @@ long checkpoint_step(const std::filesystem::path& folder) {
 }
 
 RunFolder::RunFolder(const Options& options) : out_(options.out), states_(out_ / "state", options.keep) {
-  std::error_code error;
-  is_made_in_vain_ = std::filesystem::create_directories(out_, error);
-  if (error) fail(Failure::cannot_write, out_.string(), ": cannot be made: ", error.message(), "; name another folder with --out");
-  lock_.emplace(out_);
-
+  if (options.world->is_first()) {
+    std::error_code error;
+    is_made_in_vain_ = std::filesystem::create_directories(out_, error);
+    if (error) fail(Failure::cannot_write, out_.string(), ": cannot be made: ", error.message(), "; name another folder with --out");
+    lock_.emplace(out_);
+  }
   if (!options.overwrite) {
     saved_ = find_state(out_);
     const bool has_checkpoint = std::filesystem::exists(out_ / "checkpoint");

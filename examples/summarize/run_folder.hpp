@@ -59,7 +59,7 @@ std::optional<BegunRun> find_begun(const std::filesystem::path& out);
 /// The folder of a run that begins or goes on; nobody else works in it while this object lives.
 class RunFolder {
  public:
-  /// Makes the folder and takes its lock.
+  /// Makes the folder and takes its lock, where rank 0 runs; others only look.
   /// Errors     Failure::usage: a run is in it, and neither --resume nor --overwrite was given; Failure::cannot_write: another process works in it
   explicit RunFolder(const Options& options);
   /// A folder that was made in vain goes again.

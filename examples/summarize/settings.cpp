@@ -84,7 +84,16 @@ void continue_run(CLI::App& command, Options& options, const BegunRun& run, bool
 
 }  // namespace
 
-void choose_device(const CLI::App& command, Options& options) {
+void take_ranks(CLI::App& command, const dist::Environment& here) {
+  CLI::Option& ranks = *command.get_option("--ranks");
+  if (ranks.count() > 0 && ranks.as<int>() != here.size)
+    fail(Failure::usage, "--ranks ", ranks.as<int>(), ": ", name_of(here.launcher), " started ", here.size, " ranks; leave --ranks out");
+  ranks.clear();
+  ranks.add_result(std::to_string(here.size));  // as if it was given: a run that is resumed has these
+  ranks.run_callback();
+}
+
+void choose_device(const CLI::App& command, const dist::Environment& here, Options& options) {
   if (command.get_option_no_throw("--device") == nullptr) options.device = "cpu";
   if (options.device == "cpu") return;
   const auto gpus = usable_gpus().size();
@@ -93,8 +102,9 @@ void choose_device(const CLI::App& command, Options& options) {
   if (gpus == 0) fail(Failure::device, "--device cuda: ", why_no_gpu(), "; use --device cpu");
   const CLI::Option* const ranks = command.get_option_no_throw("--ranks");
   if (ranks == nullptr || ranks->count() == 0) options.ranks = static_cast<int>(gpus);
-  if (static_cast<std::size_t>(options.ranks) > gpus)
-    fail(Failure::device, "--ranks ", options.ranks, ": there ", gpus == 1 ? "is 1 GPU" : concat("are ", gpus, " GPUs"),
+  const int ranks_here = here.launcher == dist::Launcher::none ? options.ranks : here.local_size;
+  if (static_cast<std::size_t>(ranks_here) > gpus)
+    fail(Failure::device, "--ranks ", ranks_here, ": there ", gpus == 1 ? "is 1 GPU" : concat("are ", gpus, " GPUs"),
          ", and a rank needs one of its own; ask for fewer, or use --device cpu");
 }
 

@@ -2,6 +2,8 @@
 // A run's settings as JSON, under the names of the command line: in files that --config reads, in run.json, and in a saved state.
 #include <nlohmann/json.hpp>
 
+#include <terse/dist/environment.hpp>
+
 #include "options.hpp"
 
 namespace summarize {
@@ -15,9 +17,13 @@ nlohmann::ordered_json settings_of(const Options& options);
 ///            Failure::bad_input: a file can't be read
 void complete(CLI::App& command, Options& options);
 
+/// Where somebody started several ranks: --ranks is as many.
+/// Errors     Failure::usage: other ones were asked for
+void take_ranks(CLI::App& command, const dist::Environment& here);
+
 /// What --device auto means here, and how many ranks there are where nobody said: two on the CPU, one for each GPU.
-/// Errors     Failure::device: --device cuda, and this program has none or finds no GPU, or not one for each rank
-void choose_device(const CLI::App& command, Options& options);
+/// Errors     Failure::device: --device cuda, and this program has none or finds no GPU, or not one for each rank of this machine
+void choose_device(const CLI::App& command, const dist::Environment& here, Options& options);
 
 /// 0.7, not 0.699999988079071.
 double as_typed(float value);

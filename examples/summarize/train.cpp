@@ -1,12 +1,12 @@
 // train and run: from a CSV to best/, checkpoint/ and metrics.jsonl.
 #include <iostream>
 
-#include <terse/dist/threads.hpp>
 #include <terse/metrics/rouge.hpp>
 #include <terse/train/log.hpp>
 #include <terse/train/progress.hpp>
 
 #include "commands.hpp"
+#include "ranks.hpp"
 #include "settings.hpp"
 #include "texts.hpp"
 #include "usage.hpp"
@@ -28,7 +28,8 @@ void print_header(const Options& options, const TrainingInputs& inputs, const Mo
   const auto known = inputs.tokenizer.vocabulary(), room = entry.sizes.vocabulary;
   const std::string ranks = entry.device == "cuda"
                                 ? concat(options.ranks, options.ranks == 1 ? " GPU" : " GPUs")
-                                : concat(options.ranks, options.ranks == 1 ? " CPU rank" : " CPU ranks", " (threads, ", options.threads_per_rank(), " each)");
+                                : concat(options.ranks, options.ranks == 1 ? " CPU rank" : " CPU ranks", " (", options.world->has_processes() ? "processes" : "threads", ", ",
+                                         options.threads_per_rank(), options.world->has_processes() ? " threads each)" : " each)");
   std::cerr << "DDP training: " << ranks << "\n"
             << "model: " << entry.model << ", " << entry.sizes.words() << ", " << entry.precision << "\n"
             << "vocabulary size: " << known << (known < room ? concat(" (the model has room for ", room, ")") : "") << "\n"
@@ -74,7 +75,7 @@ class TrainingRun final : public train::TrainObserver {
   }
 
   TrainJob job() {
-    TrainJob job{.data = inputs_.data(options_.evaluate_samples), .options = options_.train_options(), .threads = options_.threads_per_rank(),
+    TrainJob job{.data = inputs_.data(options_.evaluate_samples), .options = options_.train_options(), .world = options_.world, .threads = options_.threads_per_rank(),
                  .weights = {}, .tensors = {}, .state = {}, .validation_texts = {}, .on_start = {}, .on_resume = {}, .keep_best = {}, .keep_last = {}};
     if (const auto& saved = folder_.saved()) job.tensors = saved->tensors(), job.state = saved->run;
     else job.weights = initial_weights(options_, entry_);
@@ -92,6 +93,13 @@ class TrainingRun final : public train::TrainObserver {
       write_checkpoint("checkpoint", weights);
     };
     return job;
+  }
+
+  /// What all ranks must have in common before they begin.
+  nlohmann::ordered_json identity() const {
+    auto identity = state_.settings;
+    identity["samples"] = state_.samples, identity["resumed step"] = first_step();
+    return identity;
   }
 
   bool on_step(const train::StepRecord& record) override {
@@ -218,9 +226,12 @@ bool train(const Options& options, const TrainingInputs& inputs, RunFolder& fold
   const ModelEntry& entry = find_model(options, true);
   const auto model = entry.make();
   TrainingRun run(options, inputs, entry, folder);
+  require_agreement(*options.world, run.identity());
   const auto job = run.job();
-  dist::launch(options.ranks, [&](dist::Communicator& communicator) { model->train(job, communicator, run); });
-  return run.finish();
+  options.world->run([&](dist::Communicator& communicator) { model->train(job, communicator, run); });
+  std::byte finished{options.world->is_first() && run.finish()};
+  options.world->broadcast(std::span(&finished, 1));
+  return finished != std::byte{0};
 }
 
 }  // namespace

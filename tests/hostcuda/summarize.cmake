@@ -25,7 +25,7 @@ foreach(variant cpu/Cpu/terse.hpp/fp32/Fp32 cuda/Cuda/cuda.hpp/fp32/Fp32 cuda/Cu
 endforeach()
 configure_file(${templates}/compiled_models.cpp.in ${generated}/compiled_models.cpp @ONLY)
 
-add_executable(hostcuda_summarize ${instances} ${generated}/compiled_models.cpp ${templates}/gpus/cuda.cpp)
+add_executable(hostcuda_summarize ${instances} ${generated}/compiled_models.cpp ${templates}/gpus/cuda.cpp ${templates}/mpi/none.cpp)
 target_include_directories(hostcuda_summarize BEFORE PRIVATE ${CMAKE_CURRENT_SOURCE_DIR}/shadow)
 target_compile_options(hostcuda_summarize PRIVATE ${TERSE_TEST_OPTIMIZATION})
 target_link_libraries(hostcuda_summarize PRIVATE terse_summarize_commands hostcuda_machine_plain)

@@ -99,7 +99,7 @@ class Generator {
       : model_(&model), end_of_text_(checked(end_of_text)), size_(checked(size)), cache_(model.device(), size.slots),
         scratch_(model.device(), {.tokens = size.rows, .sequences = size.slots}), rows_(model.device(), {.tokens = size.rows, .sequences = size.slots}),
         choices_(model.device(), {.tokens = size.rows, .sequences = size.slots}), active_(static_cast<std::size_t>(size.slots)),
-        write_(model.device(), size.slots, [this](Index rows) { infer(rows, rows); }) {
+        write_step_(model.device(), size.slots) {
     model.device().reserve_thread_scratch(generator_thread_bytes<Model>());
   }
 
@@ -215,7 +215,7 @@ class Generator {
   void infer_and_choose(const Strategy& strategy) {
     const Index rows = step().ids.rows, asked = step().ask.rows;
     rows_.upload();
-    if (rows == asked) write_(rows, [&](Index) { infer(rows, asked); });
+    if (rows == asked) write_step_(rows, [&] { infer(rows, asked); });
     else infer(rows, asked);
     auto logits = scratch_->logits;
     logits.rows = asked;
@@ -264,7 +264,7 @@ class Generator {
   MirroredGroup<StepRows, typename Model::Device> rows_;
   MirroredGroup<StepChoices<LogitOf<Model>>, typename Model::Device> choices_;
   std::vector<Slot> active_;
-  Replay<typename Model::Device> write_;  // a step that only writes: each row asks for logits
+  Replay<typename Model::Device> write_step_;  // one that reads no prompt: each row asks for logits
 };
 
 }  // namespace terse::decode

@@ -33,8 +33,7 @@ namespace terse::device::inline TERSE_ISA {
 struct MatmulKind {
   GemmShape shape;
   Dtype in, out;
-  std::size_t alignment_a, alignment_b, alignment_c;  ///< of the addresses, in bytes: a power of two, at most alignment_bytes
-  bool adds_bias;
+  std::size_t alignment_a, alignment_b, alignment_c, alignment_bias;  ///< of the addresses, in bytes: a power of two, at most alignment_bytes; bias: 0 without one
 
   auto operator<=>(const MatmulKind&) const = default;
 };
@@ -55,7 +54,7 @@ class MatmulPlan {
     left_ = layout(kind.in, s.transpose_b ? s.k : s.n, s.transpose_b ? s.n : s.k, s.ldb);
     right_ = layout(kind.in, s.transpose_a ? s.m : s.k, s.transpose_a ? s.k : s.m, s.lda);
     out_ = layout(kind.out, s.n, s.m, s.ldc);
-    if (kind.adds_bias) {
+    if (kind.alignment_bias > 0) {
       set(CUBLASLT_MATMUL_DESC_EPILOGUE, CUBLASLT_EPILOGUE_BIAS), set(CUBLASLT_MATMUL_DESC_BIAS_POINTER, bias);  // the heuristic looks at its alignment
       if (adds_bias_ = choose_algorithm(handle, kind, workspace_bytes) == CUBLAS_STATUS_SUCCESS; adds_bias_) return;
       set(CUBLASLT_MATMUL_DESC_EPILOGUE, CUBLASLT_EPILOGUE_DEFAULT);
@@ -147,29 +146,31 @@ class MatmulPlans {
   /// How many there are.
   std::size_t size() const { return plans_.size(); }
 
-  /// C = op(A) op(B) (+ C) of `shape`, queued on `stream`; sums in float. Without a stream its plan is made, and no more. Out: In or float. True where `bias` (n),
-  /// if there is one, was added to each row: else the caller does so.
+  /// C = op(A) op(B) (+ C) of `shape`, queued on `stream`; sums in float. Out: In or float. True where `bias` (n), if there is one, was added to each row: else the
+  /// caller does so.
   template <Real In, Real Out>
-  bool multiply(cudaStream_t stream, const GemmShape& shape, const In* a, const In* b, Out* c, const Out* bias = nullptr) {
+  bool multiply(cudaStream_t stream, const GemmShape& shape, const In* a, const In* b, Out* c, const Out* bias) {
+    if (shape.m == 0 || shape.n == 0) return true;
+    MatmulPlan& known = plan(shape, a, b, c, bias);
+    known.run(handle_.get(), stream, a, b, c, bias, workspace_);
+    return known.adds_bias();
+  }
+
+  /// The plan of such a product, made now if it wasn't there.
+  template <Real In, Real Out>
+  MatmulPlan& plan(const GemmShape& shape, const In* a, const In* b, const Out* c, const Out* bias) {
     static_assert(!std::is_same_v<In, double> && (std::is_same_v<Out, In> || std::is_same_v<Out, float>),
                   "terse: matmul on CUDA: float, half or bfloat16, into the same or float");
-    if (shape.m == 0 || shape.n == 0) return true;
-    const bool adds_bias = bias != nullptr && alignment(bias) >= 16;  // less faults: pytorch #194497, on a T4
-    MatmulPlan& plan = plan_of({shape, dtype_of<In>(), dtype_of<Out>(), alignment(a), alignment(b), alignment(c), adds_bias}, bias);
-    if (stream != nullptr) plan.run(handle_.get(), stream, a, b, c, bias, workspace_);
-    return plan.adds_bias();
+    const std::size_t bias_alignment = bias == nullptr || alignment(bias) < 16 ? 0 : alignment(bias);  // less than 16 faults: pytorch #194497, on a T4
+    const MatmulKind kind{shape, dtype_of<In>(), dtype_of<Out>(), alignment(a), alignment(b), alignment(c), bias_alignment};
+    const auto known = plans_.find(kind);
+    return (known != plans_.end() ? known : plans_.emplace(kind, MatmulPlan(handle_.get(), kind, bias, workspace_.bytes())).first)->second;
   }
 
  private:
   struct Destroy {
     void operator()(cublasLtHandle_t handle) const { static_cast<void>(cublasLtDestroy(handle)); }
   };
-
-  /// The plan of a kind of product, made now if it wasn't there.
-  MatmulPlan& plan_of(const MatmulKind& kind, const void* bias) {
-    const auto known = plans_.find(kind);
-    return (known != plans_.end() ? known : plans_.emplace(kind, MatmulPlan(handle_.get(), kind, bias, workspace_.bytes())).first)->second;
-  }
 
   static std::size_t alignment(const void* address) {
     const auto number = reinterpret_cast<std::uintptr_t>(address) | alignment_bytes;

@@ -46,12 +46,15 @@ class Cuda {
   /// C = op(A) op(B) (+ C) of `shape`; while the device rehearses, only its plan is made. True where `bias`, if there is one, was added to each row.
   template <class In, class Out>
   bool multiply(const GemmShape& shape, const In* a, const In* b, Out* c, const Out* bias = nullptr) {
-    return matmul_.multiply(rehearses_ ? nullptr : stream(), shape, a, b, c, bias);
+    if (!rehearses_) return matmul_.multiply(stream(), shape, a, b, c, bias);
+    if (shape.m > 0 && shape.n > 0) matmul_.plan(shape, a, b, c, bias);
+    return true;
   }
   /// Matrix products that have a plan.
   std::size_t planned_products() const { return matmul_.size(); }
 
-  /// While it lives, ops queue nothing and touch no memory, but plan their matrix products: a loop whose sizes were rehearsed finds each plan made.
+  /// While it lives, ops queue nothing and touch no memory, but plan their matrix products: a loop whose sizes were rehearsed finds each plan made. Kernels of one's
+  /// own take part where they are launched by device::launch(cuda, …).
   class Rehearsal {
    public:
     explicit Rehearsal(Cuda& cuda) : cuda_(&cuda) { cuda.rehearses_ = true; }
@@ -96,7 +99,7 @@ class Cuda {
   }
   /// From the CPU's memory to the GPU's, in order with the ops; `from` may change after the call.
   void copy_from_host(void* to, const void* from, std::size_t bytes) const {
-    device::check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, stream()), "copy to the GPU");
+    if (!rehearses_) device::check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, stream()), "copy to the GPU");
   }
   /// From the GPU's memory to the CPU's, after all ops queued so far; waits for it.
   void copy_to_host(void* to, const void* from, std::size_t bytes) const {

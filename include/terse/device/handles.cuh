@@ -56,7 +56,7 @@ class Event {
   detail::Owned<cudaEvent_t, cudaEventDestroy> event_;
 };
 
-/// What `record` queues on a stream, to be queued again as a whole. Other threads may take memory meanwhile.
+/// What `record` queues on a stream, to be queued again as a whole. Other threads may take memory meanwhile, but not wait for this GPU.
 class Graph {
  public:
   template <class Record>
@@ -74,6 +74,7 @@ class Graph {
     cudaGraphExec_t executable = nullptr;
     check(cudaGraphInstantiate(&executable, graph.graph.get(), 0), "cudaGraphInstantiate");
     executable_.reset(executable);
+    check(cudaGraphUpload(executable, stream), "cudaGraphUpload");
   }
   void launch(cudaStream_t stream) const { check(cudaGraphLaunch(executable_.get(), stream), "cudaGraphLaunch"); }
 

@@ -1,4 +1,5 @@
 #pragma once
+#include <optional>
 #include <vector>
 
 #include <cuda_runtime.h>
@@ -10,26 +11,24 @@
 
 namespace terse {
 
-/// CUDA graphs of one stream. Recording queues nothing; work that copies pageable memory, waits, allocates or plans a matrix product can't be recorded.
+/// CUDA graphs of one stream. Work that copies pageable memory, waits, allocates or plans a matrix product can't be recorded. With lazy loading, CUDA's default,
+/// its kernels should have run before: set CUDA_MODULE_LOADING=EAGER, or run it once unrecorded.
 template <>
 class Replay<Cuda> {
  public:
+  Replay(Cuda& cuda, Index largest) : cuda_(&cuda), graphs_(static_cast<std::size_t>(largest)) {}
+
   /// Errors     Failure::device: something in work can't be recorded
   template <class Work>
-  Replay(Cuda& cuda, Index largest, Work&& work) : cuda_(&cuda) {
-    graphs_.reserve(static_cast<std::size_t>(largest));
-    for (Index size = 1; size <= largest; ++size) graphs_.emplace_back(cuda.stream(), [&] { work(size); });
-  }
-
-  template <class Work>
-  void operator()(Index size, Work&& work) const {
-    if (size < 1 || size > static_cast<Index>(graphs_.size())) return work(size);
-    graphs_[static_cast<std::size_t>(size - 1)].launch(cuda_->stream());
+  void operator()(Index size, Work&& work) {
+    auto& graph = graphs_.at(static_cast<std::size_t>(size - 1));
+    if (!graph) graph.emplace(cuda_->stream(), work);
+    graph->launch(cuda_->stream());
   }
 
  private:
   Cuda* cuda_;
-  std::vector<device::Graph> graphs_;
+  std::vector<std::optional<device::Graph>> graphs_;
 };
 
 }  // namespace terse

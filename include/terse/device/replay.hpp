@@ -4,8 +4,8 @@
 
 namespace terse {
 
-/// Work that is queued over and over, with the same memory and one of a few sizes. Where a launch costs about what a kernel does, it is recorded once for each
-/// size and then queued as a whole: what a decoding step of a GPU is.
+/// Work that is queued over and over, with the same memory and one of a few sizes. Where a launch costs about what a kernel does, it is recorded at the first call
+/// of each size, and from then on queued as a whole: what a decoding step of a GPU is.
 template <class Device>
 class Replay;
 
@@ -13,13 +13,12 @@ class Replay;
 template <>
 class Replay<Cpu> {
  public:
-  /// `work(size)` for each size from 1 to `largest`.
-  template <class Work>
-  Replay(Cpu&, Index /*largest*/, Work&&) {}
+  /// For sizes from 1 to `largest`.
+  Replay(Cpu&, Index /*largest*/) {}
 
-  /// Queues what was recorded for `size`; if nothing was, calls work(size).
+  /// Queues work(), which must be the same for the same size.
   template <class Work>
-  void operator()(Index size, Work&& work) const { work(size); }
+  void operator()(Index /*size*/, Work&& work) const { work(); }
 };
 
 }  // namespace terse

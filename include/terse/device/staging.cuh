@@ -66,11 +66,14 @@ class Staging<Cuda> {
     return slot.batch;
   }
 
-  /// What a batch of these sizes becomes, for a rehearsal: spans of the right sizes, nothing in them.
-  const PackedBatch& shape(Index tokens, Index sequences, Index target_rows) {
+  /// What a batch of these sizes becomes, for a rehearsal: spans of the right sizes, nothing in them. The last batch isn't valid any more.
+  const PackedBatch& rehearsal_batch(Index tokens, Index sequences, Index target_rows) {
     require_room(tokens, sequences);
-    lay_out(slots_[current_], tokens, sequences, target_rows);
-    return slots_[current_].batch;
+    Slot& slot = slots_[current_];
+    lay_out(slot, tokens, sequences, target_rows);
+    slot.samples.assign(slot.batch.draws.size(), -1);
+    slot.batch.samples = slot.samples;
+    return slot.batch;
   }
 
  private:

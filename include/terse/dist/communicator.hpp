@@ -25,8 +25,7 @@ constexpr Slice slice_of(std::size_t count, int rank, int ranks) {
 }
 
 /// One rank's end. Every rank makes the same calls in the same order, from one thread at a time. A call throws Failure::rank where another rank failed.
-///
-/// A communicator of one's own derives from it: examples/07_own_communicator.cpp.
+/// A communicator of one's own derives from it.
 class Communicator {
  public:
   Communicator() = default;
@@ -55,8 +54,12 @@ class Communicator {
   /// Tells the others how far this rank is, for their message if it fails.
   virtual void note_step(long /*step*/) {}
 
+  /// This rank fails, and comes no more: the others needn't wait for it.
+  virtual void give_up() {}
   /// After Failure::rank: true where this rank is to say so; others stay silent.
   virtual bool is_lowest_survivor() const { return true; }
+  /// After a failure of this rank's own: true if a lower one fails at the same time, probably for the same reason, and says so. May wait a moment.
+  virtual bool a_lower_rank_fails_too() const { return false; }
 
   /// values become their sum over ranks, the same bits on every rank.
   void all_reduce(std::span<float> values) { reduce_scatter(values), gather_slices(std::as_writable_bytes(values), sizeof(float)); }

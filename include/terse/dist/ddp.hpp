@@ -125,11 +125,13 @@ class DistributedDataParallel {
   /// Before a loop: matrix products of a micro-batch of this size are planned, where the device plans any, so that none is inside the loop. Nothing runs.
   void rehearse([[maybe_unused]] Index tokens, [[maybe_unused]] Index target_rows) {
     if constexpr (requires { typename Device::Rehearsal; }) {
-      const PackedBatch& batch = fit(staging_.shape(tokens, capacity_.sequences, target_rows));
-      if (!rehearsed_.emplace(batch.ids.size(), batch.target_rows.size()).second) return;
+      const PackedBatch& batch = fit(staging_.rehearsal_batch(tokens, capacity_.sequences, target_rows));
+      const std::pair size(batch.ids.size(), batch.target_rows.size());
+      if (rehearsed_.contains(size)) return;
       const typename Device::Rehearsal rehearsal(model_->device());
       model_->forward(batch, ops::DropoutPlan{}, saved_, scratch_);
       model_->backward(batch, ops::DropoutPlan{}, nullptr, saved_, scratch_, gradients_);
+      rehearsed_.insert(size);
     }
   }
 

@@ -49,7 +49,7 @@ class Mpi final : public Communicator {
     MPI_Comm_rank(comm_, &rank_), MPI_Comm_size(comm_, &size_);
   }
   ~Mpi() override {
-    if (std::uncaught_exceptions() > exceptions_) MPI_Abort(comm_, static_cast<int>(Failure::rank));
+    if (std::uncaught_exceptions() > exceptions_) give_up();
     MPI_Comm_free(&comm_);
     if (begins_) MPI_Finalize();
   }
@@ -87,6 +87,7 @@ class Mpi final : public Communicator {
     return all;
   }
 
+  void give_up() override { MPI_Abort(comm_, static_cast<int>(Failure::rank)); }
   void barrier() override { detail::check_mpi(MPI_Barrier(comm_), "MPI_Barrier"); }
 
  private:

@@ -16,6 +16,7 @@
 #include <csignal>
 #include <cstddef>
 #include <cstdint>
+#include <climits>
 #include <cstring>
 #include <string>
 #include <utility>
@@ -57,7 +58,12 @@ class Segment {
       ::shm_unlink(name.c_str());
       fail(Failure::device, "/dev/shm: no ", bytes, " bytes for ranks to talk through: ", std::strerror(error), "; free some, or in a container give it more (docker run --shm-size 1g)");
     }
-    return map(name, file, bytes);
+    try {
+      return map(name, file, bytes);
+    } catch (...) {
+      ::shm_unlink(name.c_str());
+      throw;
+    }
   }
   static Segment open(const std::string& name, std::size_t bytes) {
     const Descriptor file(::shm_open(name.c_str(), O_RDWR | O_CLOEXEC, 0));
@@ -79,7 +85,9 @@ class Segment {
   explicit operator bool() const { return memory_ != nullptr; }
 
  private:
-  static Segment refused(const std::string& name) { fail(Failure::device, "/dev/shm", name, ": ", std::strerror(errno)); }
+  static Segment refused(const std::string& name) {
+    fail(Failure::device, "/dev/shm", name, ": ", std::strerror(errno), errno == EACCES ? "; another user's run has this name: give this one another port or run id" : "");
+  }
   static Segment map(const std::string& name, const Descriptor& file, std::size_t bytes) {
     Segment segment;
     segment.memory_ = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, file.get(), 0), segment.bytes_ = bytes;
@@ -101,7 +109,7 @@ class Process {
   bool lives() const {
     if (!descriptor_) return ::kill(number_, 0) == 0 || errno == EPERM;
     pollfd ended{descriptor_.get(), POLLIN, 0};
-    return ::poll(&ended, 1, 0) == 0;
+    return ::poll(&ended, 1, 0) < 1;
   }
 
  private:
@@ -115,6 +123,6 @@ inline void wait_while(const std::atomic<std::uint32_t>& value, std::uint32_t ol
   const timespec time{static_cast<time_t>(seconds.count()), static_cast<long>(std::chrono::nanoseconds(most - seconds).count())};
   ::syscall(SYS_futex, &value, FUTEX_WAIT, old, &time, nullptr, 0);  // std::atomic's own wait works inside one process only
 }
-inline void wake_all(const std::atomic<std::uint32_t>& value) { ::syscall(SYS_futex, &value, FUTEX_WAKE, 0x7FFFFFFF, nullptr, nullptr, 0); }
+inline void wake_all(const std::atomic<std::uint32_t>& value) { ::syscall(SYS_futex, &value, FUTEX_WAKE, INT_MAX, nullptr, nullptr, 0); }
 
 }  // namespace terse::dist

@@ -1,6 +1,9 @@
 #pragma once
 /// Ranks as processes of one machine, which talk through memory that they share.
 
+#include <unistd.h>
+
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <chrono>
@@ -33,30 +36,40 @@ struct Patience {
 /// Values go through a window of each rank that fits into the caches, so a sum costs little more than it must: everyone's values are written once and read once.
 /// A rank that dies is noticed within a tenth of a second by whoever waits for it, one that hangs after Patience::call.
 ///
+/// Ranks in containers need one /dev/shm and one namespace of process ids (docker run --ipc --pid).
+///
 /// Errors     Failure::rank: a rank died, hangs, or failed, by number, process and step; Failure::usage: the name is in use
 class Shared final : public Communicator {
  public:
   static constexpr int most_ranks = 64;
 
   Shared(std::string_view run, int rank, int size, Patience patience = {}) : name_("/terse-" + std::string(run)), rank_(rank), size_(size), patience_(patience) {
+    if (run.find('/') != run.npos) fail(Failure::usage, "a run can't be named ", run, ": it becomes a file's name; leave the / out");
     if (size < 1 || size > most_ranks || rank < 0 || rank >= size) fail(Failure::usage, "rank ", rank, " of ", size, ": processes of one machine are ranks 0 to ", most_ranks - 1);
     try {
       meet();
     } catch (...) {
-      if (rank == 0) Segment::remove(name_);
+      if (rank == 0 && segment_) Segment::remove(name_);
       throw;
     }
   }
-  /// Lets those that wait for this rank know that it comes no more.
-  ~Shared() override {
+  ~Shared() override { give_up(); }
+
+  void give_up() override {
     seat(rank_).left = heard_of_a_failure_ ? Left::after_another : Left::by_itself;
     wake_all(board().phase);
+  }
+  bool a_lower_rank_fails_too() const override {
+    for (const auto deadline = Clock::now() + 5 * look_around; Clock::now() < deadline; std::this_thread::sleep_for(std::chrono::milliseconds(5)))
+      for (int r = 0; r < rank_; ++r)
+        if (seat(r).left == Left::by_itself) return true;
+    return false;
   }
 
   /// After Failure::rank: true on the lowest rank that is left, which speaks for all.
   bool is_lowest_survivor() const override {
     for (int r = 0; r < rank_; ++r)
-      if (const Left left = seat(r).left; left == Left::after_another || (left == Left::no && peer(r).lives())) return false;
+      if (const Left left = seat(r).left; r != culprit_ && (left == Left::after_another || (left == Left::no && peer(r).lives()))) return false;
     return true;
   }
 
@@ -153,10 +166,12 @@ class Shared final : public Communicator {
     const auto* const bytes = reinterpret_cast<const std::byte*>(values.data());
     std::array<const void*, most_ranks> parts;
     for (std::size_t at = 0; at < slice(values.size(), 0).size(); at += each) {
-      for (int r = 0; r < size_; ++r) copy_part(window(rank_) + static_cast<std::size_t>(r) * each * sizeof(T), bytes, part_of(slice(values.size(), r), at, each), sizeof(T));
+      for (int r = 0; r < size_; ++r)
+        if (r != rank_) copy_part(window(rank_) + static_cast<std::size_t>(r) * each * sizeof(T), bytes, part_of(slice(values.size(), r), at, each), sizeof(T));
       wait();
-      for (int r = 0; r < size_; ++r) parts[static_cast<std::size_t>(r)] = window(r) + static_cast<std::size_t>(rank_) * each * sizeof(T);
       const Slice mine = part_of(slice(values.size(), rank_), at, each);
+      for (int r = 0; r < size_; ++r) parts[static_cast<std::size_t>(r)] = window(r) + static_cast<std::size_t>(rank_) * each * sizeof(T);
+      parts[static_cast<std::size_t>(rank_)] = values.data() + mine.first;
       tree_sum(parts.data(), size_, mine.size(), values.data() + mine.first);
       turn_window();
     }
@@ -172,7 +187,7 @@ class Shared final : public Communicator {
         std::this_thread::sleep_for(std::chrono::milliseconds(10));
       }
     std::int32_t nobody = 0;
-    if (!seat(rank_).process.compare_exchange_strong(nobody, ::getpid())) fail(Failure::usage, "rank ", rank_, " is there twice: process ", nobody, " is it too; give each its own RANK");
+    if (rank_ > 0 && !seat(rank_).process.compare_exchange_strong(nobody, ::getpid())) fail(Failure::usage, "rank ", rank_, " is there twice: process ", nobody, " is it too; give each its own RANK");
     peers_.resize(static_cast<std::size_t>(size_));
     for (int r = 0; r < size_; ++r) {
       while (seat(r).process == 0) {
@@ -200,15 +215,14 @@ class Shared final : public Communicator {
     seat(0).process = ::getpid();
     board().size = size_;
     board().magic = magic;
-    seat(0).process = 0;  // until it sits, as the others do
   }
   bool find_segment() {
     segment_ = Segment::open(name_, sizeof(Board));
     if (!segment_ || board().magic == 0) return false;
+    const Process first(seat(0).process);
+    if (first.number() == 0 || !first.lives()) return false;  // left behind: a new rank 0 will replace it
     if (board().magic != magic) fail(Failure::usage, "rank 0 runs another version of this program; start the same one on every rank");
     if (board().size != size_) fail(Failure::usage, "rank 0 counts ", board().size.load(), " ranks, rank ", rank_, " counts ", size_, "; start all with the same WORLD_SIZE");
-    const Process first(seat(0).process);
-    if (first.number() == 0 || !first.lives()) return false;  // it doesn't sit yet, or left the segment behind
     segment_ = Segment::open(name_, segment_bytes(size_));
     return static_cast<bool>(segment_);
   }
@@ -236,17 +250,28 @@ class Shared final : public Communicator {
   }
 
   /// Why some rank won't come to the call that this one waits in; empty: they may.
-  std::string failure_of_another(Clock::duration waited) const {
+  std::string failure_of_another(Clock::duration waited) {
     const auto named = [this](int r) { return concat("rank ", r, " (process ", peer(r).number(), ")"); };
     const auto in_step = [this](int r) { return seat(r).step > 0 ? concat(" in step ", seat(r).step.load()) : std::string(" before the first step"); };
+    bool is_given_up = false;
     for (int r = 0; r < size_; ++r) {
-      if (r == rank_ || seat(r).left == Left::after_another) continue;
+      if (r == rank_) continue;
+      if (seat(r).left == Left::after_another) {
+        is_given_up = true;  // on the culprit, or on this one, if it was away for long
+        continue;
+      }
+      culprit_ = r;
       if (seat(r).left == Left::by_itself) return concat(named(r), " failed", in_step(r), "; its own message says why");
       if (!peer(r).lives()) return concat(named(r), " was ended", in_step(r), ", by a signal or for want of memory; --resume goes on from the last state");
     }
+    culprit_ = -1;
+    if (is_given_up && waited > 3 * look_around) return "the others gave this rank up: it hadn't answered for too long";
     if (waited < patience_.call) return "";
     for (int r = 0; r < size_; ++r)
-      if (seat(r).calls < seat(rank_).calls) return concat(named(r), " hasn't answered for ", patience_.call.count() / 1000, " s", in_step(r), "; it hangs, or is stopped");
+      if (seat(r).calls < seat(rank_).calls) {
+        culprit_ = r;
+        return concat(named(r), " hasn't answered for ", patience_.call.count() / 1000, " s", in_step(r), "; it hangs, or is stopped");
+      }
     return "";
   }
 
@@ -257,6 +282,7 @@ class Shared final : public Communicator {
   std::vector<Process> peers_;
   std::size_t window_number_ = 0;
   bool heard_of_a_failure_ = false;
+  int culprit_ = -1;  // the rank that it heard of
 };
 
 }  // namespace terse::dist::inline TERSE_ISA

@@ -26,7 +26,7 @@ std::vector<SampleLoss> sample_losses(Model& model, std::span<const text::Sample
   const auto capacity = text::capacity_of(samples, numbers, batch);
   using BatchStaging = Staging<typename Model::Device>;
   const Extent capacity_extent{capacity.tokens, capacity.sequences}, extent = BatchStaging::extent(capacity_extent);
-  reserve(model, extent.tokens);
+  reserve(model, capacity.tokens);
   BatchStaging staging(model.device(), capacity_extent);
   std::vector<typename Model::Stream> row_losses(static_cast<std::size_t>(capacity.target_rows));
   TensorGroup<typename Model::Saved, typename Model::Device> saved(model.device(), extent);

@@ -2,7 +2,9 @@
 /// What a step leaves on the device, and the host hears of when it is there.
 
 #include <array>
+#include <bit>
 #include <cstddef>
+#include <cstdint>
 #include <cstring>
 #include <numeric>
 #include <span>
@@ -44,7 +46,8 @@ class StepReports {
 
   /// At the start of a step: no loss, no overflow.
   void clear() {
-    device_->clear(overflow(), sizeof(ops::Overflow), std::byte{0xFF});  // -1 everywhere: none
+    static_assert(std::bit_cast<std::array<std::int32_t, 3>>(ops::Overflow{}) == std::array<std::int32_t, 3>{-1, -1, -1});
+    device_->clear(overflow(), sizeof(ops::Overflow), std::byte{0xFF});  // none
     device_->clear(losses(), loss_bytes(micro_batches_));
   }
   /// Where the overflow is noted, in the device's memory.

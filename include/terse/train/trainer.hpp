@@ -160,6 +160,18 @@ class Trainer<ModelType> {
     adamw_.restore({.scaler = scaler, .steps = state.optimizer_steps});
   }
 
+  /// Plans the matrix products of all micro-batches to come, where the device plans any; `run` does so itself.
+  void rehearse() {
+    if constexpr (requires { typename Model::Device::Rehearsal; }) {
+      const auto plan = [this](const text::BatchCapacity& size) { ddp_.rehearse(size.tokens, size.target_rows); };
+      const long accumulate = options_.schedule.accumulate, first = communicator_->rank() * accumulate;
+      for (long step = state_.step; step < options_.schedule.steps; ++step)
+        for (long micro = first; micro < first + accumulate; ++micro) plan(sampler_.size_of(sampler_.first_cursor(step, micro), options_.schedule.batch));
+      for (auto micro = static_cast<std::size_t>(communicator_->rank()); micro < validation_losses_.size(); micro += static_cast<std::size_t>(communicator_->size()))
+        plan(text::capacity_of(data_.validation, validation_batch(micro), static_cast<std::size_t>(options_.schedule.batch)));
+    }
+  }
+
   /// Steps until the schedule ends or the observer has enough. A device that runs behind has
   /// begun the next step when the observer hears of one; that one is finished too.
   void run(TrainObserver& observer) {
@@ -244,18 +256,6 @@ class Trainer<ModelType> {
     return data_.validation_numbers.subspan(micro * batch, std::min(batch, data_.validation_numbers.size() - micro * batch));
   }
 
-  /// Sizes of all micro-batches to come, this rank's.
-  void rehearse() {
-    if constexpr (requires { typename Model::Device::Rehearsal; }) {
-      const auto plan = [this](const text::BatchCapacity& size) { ddp_.rehearse(size.tokens, size.target_rows); };
-      const long accumulate = options_.schedule.accumulate, first = communicator_->rank() * accumulate;
-      for (long step = state_.step; step < options_.schedule.steps; ++step)
-        for (long micro = first; micro < first + accumulate; ++micro) plan(sampler_.size_of(sampler_.first_cursor(step, micro), options_.schedule.batch));
-      for (auto micro = static_cast<std::size_t>(communicator_->rank()); micro < validation_losses_.size(); micro += static_cast<std::size_t>(communicator_->size()))
-        plan(text::capacity_of(data_.validation, validation_batch(micro), static_cast<std::size_t>(options_.schedule.batch)));
-    }
-  }
-
   bool is_last_step() const { return begun_ == options_.schedule.steps; }
   bool is_due(long every) const { return every > 0 && begun_ % every == 0; }
   bool validates() const { return !data_.validation_numbers.empty() && (is_last_step() || is_due(options_.evaluate_every)); }
@@ -301,6 +301,7 @@ class Trainer<ModelType> {
     const auto size = sampler_.size_of(sampler_.first_cursor(step), options_.schedule.samples_per_step());
     StepRecord& record = begun(step).record;
     begun(step).start = Clock::now();
+    communicator_->note_step(step + 1);
     record = StepRecord{.step = step + 1, .lr = options_.rates.at(step), .samples = size.sequences, .tokens = size.tokens, .targets = size.target_rows,
                         .parts = {}, .validation_loss = {}};
     run_micro_batches(step, record.parts);

@@ -46,6 +46,12 @@ cudaError_t cudaGraphInstantiate(cudaGraphExec_t* executable, cudaGraph_t graph,
   return call.end();
 }
 
+cudaError_t cudaGraphUpload(cudaGraphExec_t executable, cudaStream_t stream) {
+  Call call("cudaGraphUpload");
+  if (executable == nullptr || !call.knows(stream)) return call.end(cudaErrorInvalidValue, "no graph, or no such stream");
+  return call.end();
+}
+
 // The nodes of a captured stream depend on each other in the order of the stream. What they use must be alive then, and while they run.
 cudaError_t cudaGraphLaunch(cudaGraphExec_t executable, cudaStream_t stream) {
   Call call("cudaGraphLaunch");

@@ -127,7 +127,7 @@ cudaError_t cudaStreamSynchronize(cudaStream_t stream, Where where) {
   if (omitted(where, "cudaStreamSynchronize")) return cudaSuccess;
   Call call("cudaStreamSynchronize");
   if (!call.knows(stream)) return call.end(cudaErrorInvalidResourceHandle, "no such stream (the default stream isn't emulated)");
-  if (stream->capture != nullptr) return call.spoil(*stream->capture, "a stream that is captured");
+  if (Capture* const capture = stream->capture != nullptr ? stream->capture.get() : call.forbidding()) return call.spoil(*capture, "while a stream is captured");
   const cudaError_t status = call.wait(stream, [=] { return stream->queue.empty() && !stream->busy; });
   acquire(&stream->done);
   return status;
@@ -148,7 +148,7 @@ cudaError_t cudaDeviceSynchronize(Where where) {
 cudaError_t cudaStreamQuery(cudaStream_t stream) {
   Call call("cudaStreamQuery");
   if (!call.knows(stream)) return call.end(cudaErrorInvalidResourceHandle, "no such stream (the default stream isn't emulated)");
-  if (stream->capture != nullptr) return call.spoil(*stream->capture, "a stream that is captured");
+  if (Capture* const capture = stream->capture != nullptr ? stream->capture.get() : call.forbidding()) return call.spoil(*capture, "while a stream is captured");
   call.machine.run_one(call.guard);
   if (call.device().failure) return call.end();
   if (stream->busy || !stream->queue.empty()) return cudaErrorNotReady;
@@ -201,6 +201,7 @@ cudaError_t cudaEventSynchronize(cudaEvent_t event, Where where) {
   if (omitted(where, "cudaEventSynchronize")) return cudaSuccess;
   Call call("cudaEventSynchronize");
   if (!call.knows(event)) return call.end(cudaErrorInvalidResourceHandle, "no such event");
+  if (Capture* const capture = call.forbidding()) return call.spoil(*capture, "while a stream is captured");
   const std::shared_ptr<EventState> state = event->state;
   const std::uint64_t record = state->recorded;
   const cudaError_t status = call.wait(nullptr, [=] { return state->done >= record; });
@@ -211,6 +212,7 @@ cudaError_t cudaEventSynchronize(cudaEvent_t event, Where where) {
 cudaError_t cudaEventQuery(cudaEvent_t event) {
   Call call("cudaEventQuery");
   if (!call.knows(event)) return call.end(cudaErrorInvalidResourceHandle, "no such event");
+  if (Capture* const capture = call.forbidding()) return call.spoil(*capture, "while a stream is captured");
   call.machine.run_one(call.guard);
   if (call.device().failure) return call.end();
   if (event->state->done < event->state->recorded) return cudaErrorNotReady;

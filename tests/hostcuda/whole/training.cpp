@@ -53,12 +53,10 @@ Run train_on(int ranks, long steps, float dropout = 0.1f) {
                                    .dropout = dropout, .evaluate_every = 10});
     if (communicator.is_first()) write_on_host(device, trainer.parameters(), Model::flat_size, [](float* parameters) { nn::initialize<Model>(parameters, 42); });
     trainer.share_parameters();
-    std::size_t planned = 0;
-    trainer.run([&](const train::StepRecord& step) {
-      if (run.steps.empty()) planned = planned_products(device);
-      run.steps.push_back(step);
-    });
-    if (communicator.is_first()) CHECK(planned_products(device) == planned);  // all before the first step
+    trainer.rehearse();
+    const std::size_t planned = planned_products(device);
+    trainer.run([&](const train::StepRecord& step) { run.steps.push_back(step); });
+    if (communicator.is_first()) CHECK(planned_products(device) == planned);
     if (communicator.is_first())
       read_on_host(device, trainer.parameters(), Model::flat_size, [&](const float* parameters) { run.parameters.assign(parameters, parameters + Model::flat_size); });
   });

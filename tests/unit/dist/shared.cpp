@@ -122,14 +122,15 @@ TEST_CASE("a rank that fails says why itself, and the others name it") {
 }
 
 TEST_CASE("a rank that is stopped is given up after the patience for a call") {
+  const int victim = GENERATE(0, 1);
   pid_t stopped = 0;
   const auto ended = in_processes(
       2,
       [&](dist::Shared& rank) {
-        auto process = static_cast<double>(rank.rank() == 1 ? ::getpid() : 0);
+        auto process = static_cast<double>(rank.rank() == victim ? ::getpid() : 0);
         rank.all_reduce(std::span(&process, 1));
         stopped = static_cast<pid_t>(process);
-        if (rank.rank() == 1) ::raise(SIGSTOP);
+        if (rank.rank() == victim) ::raise(SIGSTOP);
         try {
           rank.barrier();
         } catch (...) {
@@ -138,8 +139,9 @@ TEST_CASE("a rank that is stopped is given up after the patience for a call") {
         }
       },
       {.call = 300ms});
-  CHECK(ended[0].exited(5));
-  CHECK(contains(ended[0].words, "hasn't answered for 0 s before the first step; it hangs, or is stopped"));
+  const auto& survivor = ended[static_cast<std::size_t>(1 - victim)];
+  CHECK(survivor.exited(5));
+  CHECK(contains(survivor.words, "hasn't answered for 0 s before the first step; it hangs, or is stopped"));
 }
 
 TEST_CASE("ranks that can't meet say why") {
@@ -152,11 +154,26 @@ TEST_CASE("ranks that can't meet say why") {
   CHECK(contains(different[1].words, "rank 0 counts 2 ranks, rank 1 counts 3"));
 }
 
+TEST_CASE("a rank that was away too long is told that it was given up") {
+  const auto ended = in_processes(
+      2,
+      [&](dist::Shared& rank) {
+        rank.barrier();
+        if (rank.rank() == 1) ::usleep(900'000);
+        rank.barrier();
+        rank.barrier();
+      },
+      {.call = 300ms});
+  CHECK((ended[0].exited(5) && ended[1].exited(5)));
+  CHECK(contains(ended[0].words, "rank 1 (process "));
+  CHECK(ended[1].words.empty());  // rank 0 has said it
+}
+
 TEST_CASE("what a killed rank 0 left behind is neither taken for a run nor in the way of one") {
   const std::string run = new_run();
   const pid_t first = ::fork();
   if (first == 0) {
-    dist::Shared(run, 0, 2, {});  // waits for rank 1
+    dist::Shared(run, 0, 3, {});  // waits for the others
     ::_exit(1);
   }
   while (!dist::Segment::open("/terse-" + run, 1)) ::usleep(1000);

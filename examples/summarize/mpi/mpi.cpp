@@ -1,0 +1,10 @@
+// A program with MPI.
+#include <terse/dist/mpi.hpp>
+
+#include "../ranks.hpp"
+
+namespace summarize {
+
+std::unique_ptr<dist::Communicator> rank_by_mpi() { return std::make_unique<dist::Mpi>(); }
+
+}  // namespace summarize
