@@ -153,9 +153,9 @@ struct SampleRow {
   }
 };
 
-/// A block a row.
+/// A block a row, two of them an SM: without the number nvcc gives it 40 registers on 8.0, and some values no place in them.
 template <Real X>
-__global__ void __launch_bounds__(softmax_threads) sample(Sample op, RowsView<const X> logits, int vocabulary, const Draw* draws, Choice<X>* choices) {
+__global__ void __launch_bounds__(softmax_threads, 2) sample(Sample op, RowsView<const X> logits, int vocabulary, const Draw* draws, Choice<X>* choices) {
   auto& shared = device::shared<SampleShared>();
   const Index b = blockIdx.x;
   const auto statistics = softmax_statistics(logits[b], vocabulary, shared.softmax);

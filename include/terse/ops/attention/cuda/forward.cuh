@@ -53,7 +53,7 @@ __global__ void __launch_bounds__(threads, blocks_per_sm<T, D>)
         for (int n = 0; n < D / 8; ++n) sums[n][0] *= shrink[0], sums[n][1] *= shrink[0], sums[n][2] *= shrink[1], sums[n][3] *= shrink[1];
 #pragma unroll
         for (int n = 0; n < groups; ++n) {
-          if (n >= seen) break;
+          if (n >= seen) continue;  // not break: for 10.0 and 12.0 nvcc 13 would then keep scores in memory
           if (dropout.active()) {
             const Kept kept(memory.dropout, first, key + group * n, lane);
             const std::uint32_t bits[2] = {kept.bits(lane.row, lane.column), kept.bits(lane.row + 8, lane.column)};
