@@ -1,5 +1,5 @@
-// Every kernel for the sizes and dtypes that terse-summarize ships, compiled by nvcc for every architecture. Nothing here runs: what the
-// kernels compute is shown by tests/hostcuda, what they do on a GPU by a GPU.
+// Every kernel for the sizes and dtypes that terse-summarize ships, compiled for every architecture, by nvcc and by NVRTC (scripts/cuda-compile). No
+// kernel runs: what they compute is shown by tests/hostcuda, what they do on a GPU by a GPU. Launches are recorded (launches.cpp).
 #include <terse/ops/adamw/cuda.cuh>
 #include <terse/ops/attention/cuda.cuh>
 #include <terse/ops/cached_attention/cuda.cuh>
@@ -11,9 +11,13 @@
 #include <terse/ops/layer_norm/cuda.cuh>
 #include <terse/ops/matmul/cuda.cuh>
 #include <terse/ops/matmul/invariant.cuh>
+#include <terse/ops/overflow/cuda.cuh>
 #include <terse/ops/reduce/cuda.cuh>
 #include <terse/ops/residual/cuda.cuh>
 #include <terse/ops/sample/cuda.cuh>
+#include <terse/optim/update.cuh>
+
+#include "kernels.hpp"
 
 namespace terse {
 
@@ -24,12 +28,15 @@ struct Kernels {
 
   Cuda& cuda;
   const PackedBatch& batch;
-  Rows<float, C> stream;
-  Rows<A, C> act;
-  Vector<A, C> parameter;
-  Vector<float, C> gradient;
-  Column<float> column;
-  ops::Dropout dropout;
+  Index rows = batch.tokens();
+  Rows<float, C> stream{nullptr, rows};
+  Rows<A, C> act{nullptr, rows};
+  Vector<A, C> parameter{};
+  Vector<float, C> gradient{};
+  Column<float> column{nullptr, rows};
+  ops::Dropout dropout{};
+
+  void all() const { values(), block(), all_attention(), ends(), decode(), step(); }
 
   void values() const {
     const Index n = stream.size();
@@ -50,42 +57,46 @@ struct Kernels {
     ops::add_bias(cuda, parameter, act), ops::add_bias(cuda, parameter, stream);
     ops::bias_gradient(cuda, act, gradient);
     ops::residual<float, A, C>(cuda, batch, dropout, stream, stream, parameter, stream), ops::apply_dropout(cuda, batch, dropout, stream, act);
-    const Matrix<A, C, C> weight;
+    const Matrix<A, C, C> weight{};
     ops::matmul(cuda, act, weight, act), ops::matmul(cuda, act, weight, stream);
     ops::matmul_gradient(cuda, act, act, Matrix<float, C, C>{}, Write::accumulate);
   }
   template <Index heads>
   void attention() const {
-    const Rows<A, 3 * C> qkv;
-    const typename ops::Attention<heads>::template Saved<float> saved;
+    const Rows<A, 3 * C> qkv{nullptr, rows};
+    const typename ops::Attention<heads>::template Saved<float> saved{};
     ops::forward(cuda, ops::Attention<heads>{}, batch, dropout, qkv, act, saved);
     ops::backward(cuda, ops::Attention<heads>{}, batch, dropout, qkv, act, saved, act, qkv);
   }
   void all_attention() const { attention<C / 128>(), attention<C / 64>(), attention<C / 32>(), attention<C / 16>(); }
   void ends() const {
-    const Matrix<A, P, C> tokens;
-    const Matrix<float, P, C> dtokens;
+    const Matrix<A, P, C> tokens{};
+    const Matrix<float, P, C> dtokens{};
     ops::embed(cuda, batch, tokens, Matrix<A, context, C>{}, dropout, stream), ops::embed_backward(cuda, batch, dropout, stream, dtokens, Matrix<float, context, C>{});
     ops::gather(cuda, act, batch.target_rows, act), ops::gather(cuda, stream, batch.target_rows, stream), ops::gather(cuda, tokens, batch.ids, stream);
     ops::scatter(cuda, stream, batch.target_rows, stream), ops::scatter_add(cuda, stream, batch.ids, dtokens), ops::clear(cuda, stream);
-    const Rows<float, P> logits;
+    const Rows<float, P> logits{nullptr, rows};
     ops::matmul_transposed(cuda, act, tokens, logits);
     ops::cross_entropy<V>(cuda, logits, batch.targets, column);
-    ops::cross_entropy_with_gradient<V>(cuda, logits, batch.targets, batch.weights, column, Rows<A, P>{});
+    ops::cross_entropy_with_gradient<V>(cuda, logits, batch.targets, batch.weights, column, Rows<A, P>{nullptr, rows});
     ops::weighted_sum(cuda, batch.weights, column, nullptr);
   }
   void decode() const {
-    const Matrix<A, C, C> weight;
+    const Matrix<A, C, C> weight{};
     ops::invariant_matmul(cuda, stream, weight, stream);
-    const Rows<float, P> logits;
+    const Rows<float, P> logits{nullptr, rows};
     ops::invariant_matmul_transposed(cuda, stream, Matrix<A, P, C>{}, logits);
-    ops::forward(cuda, ops::CachedAttention{}, ops::CacheRows{}, Rows<float, 3 * C>{}, ops::KeyValueCache<A, 12, context, 64>{}, stream);
+    ops::forward(cuda, ops::CachedAttention{}, ops::CacheRows{}, Rows<float, 3 * C>{nullptr, rows}, ops::KeyValueCache<A, 12, context, 64>{}, stream);
     ops::sample<V>(cuda, ops::Sample{}, logits, {}, {});
+  }
+  void step() const {
+    ops::find_overflow(cuda, batch.cu_seqlens, stream, stream.data, static_cast<const ops::FlatRange*>(nullptr), 1, 0, static_cast<ops::Overflow*>(nullptr));
+    optim::update(cuda, optim::UpdateRules{}, static_cast<const double*>(nullptr), static_cast<optim::UpdateState<float>*>(nullptr));
   }
 };
 
-template struct Kernels<float>;
-template struct Kernels<half>;
-template struct Kernels<bfloat16>;
+void launch_every_kernel(Cuda& cuda, const PackedBatch& batch) {
+  Kernels<float>{cuda, batch}.all(), Kernels<half>{cuda, batch}.all(), Kernels<bfloat16>{cuda, batch}.all();
+}
 
 }  // namespace terse
