@@ -37,10 +37,10 @@ struct Simd {
 #if defined(__AVX512F__)
     } else if constexpr (std::is_same_v<Value, half> && std::is_same_v<Scalar, float>) {
       // masked by nothing: g++ 12 warns of the plain one's own header
-      result = reinterpret_cast<Register>(_mm512_maskz_cvtph_ps(0xFFFF, _mm256_loadu_si256(reinterpret_cast<const __m256i*>(values))));
+      result = _mm512_maskz_cvtph_ps(0xFFFF, _mm256_loadu_si256(reinterpret_cast<const __m256i*>(values)));
 #elif defined(__FMA__) && defined(__F16C__)
     } else if constexpr (std::is_same_v<Value, half> && std::is_same_v<Scalar, float>) {
-      result = reinterpret_cast<Register>(_mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(values))));
+      result = _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(values)));
 #endif
     } else {
       Scalar converted[lanes];
@@ -50,6 +50,7 @@ struct Simd {
   }
   [[gnu::always_inline]] static void store(Scalar* values, const Register& source) { std::memcpy(values, &source, sizeof source); }
 
+  /// `value` in every lane. Zeros too: nvcc takes no initialiser of a register in a lambda.
   [[gnu::always_inline]] static void fill(Register& result, Scalar value) { result = value - Register{}; }
 
   /// The first `count` <= lanes values, then zeros: a row's end takes the same instructions as its middle, so it rounds the same.
@@ -67,11 +68,11 @@ struct Simd {
   /// and the sums would depend on the shape of the tile.
   [[gnu::always_inline]] static void add_product(Register& sum, const Register& a, const Register& b) {
 #if defined(__AVX512F__)
-    if constexpr (std::is_same_v<Scalar, float>) sum = reinterpret_cast<Register>(_mm512_fmadd_ps(a, b, sum));
-    else sum = reinterpret_cast<Register>(_mm512_fmadd_pd(a, b, sum));
+    if constexpr (std::is_same_v<Scalar, float>) sum = _mm512_fmadd_ps(a, b, sum);
+    else sum = _mm512_fmadd_pd(a, b, sum);
 #elif defined(__FMA__)
-    if constexpr (std::is_same_v<Scalar, float>) sum = reinterpret_cast<Register>(_mm256_fmadd_ps(a, b, sum));
-    else sum = reinterpret_cast<Register>(_mm256_fmadd_pd(a, b, sum));
+    if constexpr (std::is_same_v<Scalar, float>) sum = _mm256_fmadd_ps(a, b, sum);
+    else sum = _mm256_fmadd_pd(a, b, sum);
 #else
     sum += a * b;
 #endif

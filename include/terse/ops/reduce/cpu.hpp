@@ -66,7 +66,8 @@ double sum_of_squares(const Cpu& cpu, const T* x, Index n) {
     double total = 0;
     for (Index i = p * piece; i < std::min(n, (p + 1) * piece); i += 1024) {
       const Index end = std::min({n, (p + 1) * piece, i + 1024});
-      typename V::Register sum{}, values;
+      typename V::Register sum, values;
+      V::fill(sum, 0);
       Index j = i;
       for (; j + V::lanes <= end; j += V::lanes) V::load(values, x + j), V::add_product(sum, values, values);
       V::load_part(values, x + j, end - j), V::add_product(sum, values, values);
