@@ -39,17 +39,19 @@ if(terse_cuda)
   else()
     message(STATUS "terse: NCCL not found, so a program uses one GPU (apt install libnccl-dev)")
   endif()
-  # Host code of nvcc is compiled for any CPU: its front end doesn't know the vectors of device/simd.hpp. 554: it takes a view's conversion
-  # to a view of const for one to itself, where T is const already and the conversion isn't there.
+  # Host code of nvcc is compiled for any CPU: the intrinsics of a newer g++ than nvcc knows stop it. 554: it takes a view's conversion to a view
+  # of const for one to itself, where T is const already and the conversion isn't there.
   target_compile_options(terse_cuda INTERFACE "$<$<COMPILE_LANGUAGE:CUDA>:-std=c++20;--expt-relaxed-constexpr;-diag-suppress=554>")
+  # Host code of .cu files has OpenMP as that of .cpp files has: both may be linked into one program.
+  target_compile_options(terse_cuda INTERFACE "$<$<COMPILE_LANGUAGE:CUDA>:-Xcompiler=$<IF:$<BOOL:${TERSE_OPENMP}>,-fopenmp,-fopenmp-simd>>")
   target_compile_definitions(terse_cuda INTERFACE CUDA_NO_HALF) # cuda_fp16.h would call its type ::half
 
   # Machine code for these, and for what is newer as far as this toolkit knows it. No PTX: drivers older than the toolkit refuse it.
-  set(TERSE_CUDA_ARCHITECTURES 75 80 86 89 90)
+  set(terse_architectures 75 80 86 89 90)
   if(CUDAToolkit_VERSION VERSION_GREATER_EQUAL 12.8)
-    list(APPEND TERSE_CUDA_ARCHITECTURES 100 120)
+    list(APPEND terse_architectures 100 120)
   endif()
-  list(TRANSFORM TERSE_CUDA_ARCHITECTURES APPEND "-real")
-  set(TERSE_CUDA_ARCHITECTURES ${TERSE_CUDA_ARCHITECTURES} CACHE STRING "Architectures that terse's own programs and tests are compiled for")
+  list(TRANSFORM terse_architectures APPEND "-real")
+  set(TERSE_CUDA_ARCHITECTURES ${terse_architectures} CACHE STRING "Architectures that terse's own programs and tests are compiled for")
   message(STATUS "terse: CUDA ${CUDAToolkit_VERSION} for ${TERSE_CUDA_ARCHITECTURES}")
 endif()
