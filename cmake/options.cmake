@@ -7,6 +7,7 @@ endif()
 
 option(TERSE_EXAMPLES "Build the examples, terse-summarize among them" ${top_level})
 option(TERSE_TESTS "Build the tests (needs Catch2)" ${top_level})
+option(TERSE_GPU_TESTS "Where CUDA is on: tests that run on a GPU, minutes of nvcc (label gpu)" ON)
 option(TERSE_BENCHMARKS "Build the benchmarks (needs Google Benchmark)" ${top_level})
 option(TERSE_FUZZ "Build the fuzz targets (needs clang)" OFF)
 option(TERSE_INSTALL "Make rules for cmake --install" ${top_level})

@@ -8,8 +8,8 @@
 //     run.agrees("y", y, C);
 //   });
 //
-// Outputs are NaN beforehand and stand between fences. The body runs under several seeds of the machine (HOSTCUDA_SEEDS, 3 by default), each
-// another order of threads, blocks and streams; what the GPU wrote must be the same bits under each.
+// Outputs are NaN beforehand and stand between fences. The body runs in several orders of threads, blocks and streams (support/gpu.hpp); what the
+// GPU wrote must be the same bits in each.
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -18,12 +18,12 @@
 #include <string>
 #include <vector>
 
-#include <hostcuda/control.hpp>
 #include <terse/core/philox.hpp>
 #include <terse/device/cpu.hpp>
 #include <terse/device/cuda.cuh>
 
 #include "support/catch.hpp"
+#include "support/gpu.hpp"
 #include "support/sanitized.hpp"
 #include "support/tolerance.hpp"
 
@@ -174,21 +174,16 @@ class OpRun {
   std::vector<std::byte> bits_;
 };
 
-/// Runs body(OpRun&) under each seed; see the top of this file.
+/// Runs body(OpRun&) in each order; see the top of this file.
 template <class Body>
 void on_both_devices(Body&& body, std::size_t workspace = OpRun::ample_workspace) {
-  const std::vector<std::uint64_t> seeds = hostcuda::seeds();
   std::vector<std::byte> bits;
-  for (const std::uint64_t seed : seeds) {
-    INFO("seed " << seed);
-    hostcuda::set_seed(seed);
+  gpu::for_each_order([&](bool first) {
     OpRun run(workspace);
     body(run);
-    if (seed == seeds.front()) bits = run.bits();
+    if (first) bits = run.bits();
     CHECK(run.bits() == bits);
-    if (is_sanitized) break;
-  }
-  hostcuda::set_seed(seeds.front());
+  });
 }
 
 /// Calls body(T{}) for each dtype that a GPU computes with.
@@ -196,6 +191,12 @@ template <class Body>
 void for_each_dtype(Body&& body) {
   body(terse::half{});
   if constexpr (!is_sanitized) body(float{}), body(terse::bfloat16{});
+}
+
+/// True where the GPU's tensor cores have the dtype.
+template <terse::Real T>
+bool multiplies() {
+  return !std::is_same_v<T, terse::bfloat16> || terse::Cuda().multiplies_bfloat16();
 }
 
 template <terse::Index C>
