@@ -128,8 +128,10 @@ void look_at_launcher(std::vector<Finding>& findings) {
 
 void look_at_gpus(const Machine& machine, std::vector<Finding>& findings) {
   const auto seen = machine.gpus.size(), usable = usable_gpus().size();
-  if (usable >= seen) return;
-  if (usable == 0) findings.push_back({concat(gpus_in_words(seen), " here, but none can be used: ", why_no_gpu()), "it will train on the CPU"});
+  if (has_cuda() && usable == 0)
+    findings.push_back({"no GPU can be used: " + why_no_gpu(), "install NVIDIA's driver, until nvidia-smi shows a GPU; --device auto trains on the CPU till then", Failure::device});
+  else if (usable >= seen) return;
+  else if (usable == 0) findings.push_back({concat(gpus_in_words(seen), " here, but none can be used: ", why_no_gpu()), "it will train on the CPU"});
   else findings.push_back({concat("the driver shows ", gpus_in_words(seen), ", CUDA only ", usable), "look at CUDA_VISIBLE_DEVICES"});
 }
 
@@ -165,13 +167,13 @@ std::vector<Answer> known_problems(const Machine& machine) {
           {"address already in use",
            "another run has the port: end it, or choose another one (torchrun --master_port=29501). Ranks of this build are threads and need no port"},
           {"NCCL errors",
-           "NCCL_DEBUG=INFO says which call failed; NCCL_P2P_DISABLE=1 helps where GPUs can't read each other's memory. This build has no NCCL"},
+           concat("NCCL_DEBUG=INFO says which call failed; NCCL_P2P_DISABLE=1 helps where GPUs can't read each other's memory", has_nccl() ? "" : ". This build has no NCCL")},
           {"out of memory", concat("`", program_name(), " plan` says before the run what it takes; ", byte_size(machine.effective_memory()),
                                    " can be had here. Half of --batch and twice --accumulate leave the effective batch as it is")}};
 }
 
 ordered_json to_json(const Machine& machine, const Disk& disk, const std::vector<Finding>& findings) {
-  ordered_json build{{"version", TERSE_VERSION}, {"compiler", compiler()}, {"optimized", is_optimized}, {"cuda", has_cuda()}, {"nccl", false}, {"mpi", false},
+  ordered_json build{{"version", TERSE_VERSION}, {"compiler", compiler()}, {"optimized", is_optimized}, {"cuda", has_cuda()}, {"nccl", has_nccl()}, {"mpi", false},
                      {"openmp", has_openmp}, {"blas", blas()}, {"vector_bytes", vector_register_bytes}, {"instructions", names(compiled_features)},
                      {"models", ordered_json::array()}};
   for (const auto& entry : compiled_models())
@@ -211,7 +213,7 @@ std::string instructions_in_words() {
 void print_all(const Machine& machine, const Disk& disk, const std::vector<Finding>& findings) {
   const auto set = [](const char* name) { return environment(name).empty() ? "not set" : environment(name); };
   print("build", {{"terse", concat(TERSE_VERSION, ", ", compiler(), is_optimized ? ", optimized" : ", not optimized")},
-                  {"devices", concat("CPU; CUDA: ", has_cuda() ? "yes" : "no", ", NCCL: no, MPI: no")},
+                  {"devices", concat("CPU; CUDA: ", has_cuda() ? "yes" : "no", ", NCCL: ", has_nccl() ? "yes" : "no", ", MPI: no")},
                   {"matrices", blas()},
                   {"SIMD", concat(vector_register_bytes, " bytes, compiled for ", names(compiled_features & well_known))},
                   {"models", has_cuda() ? concat("CPU: ", models_in_words("cpu"), "; CUDA: ", models_in_words("cuda")) : models_in_words()}});

@@ -22,4 +22,7 @@ std::uint64_t free_memory(const Gpu&);
 /// Why there are none, for messages: that the program was built without CUDA, or what CUDA says.
 std::string why_no_gpu();
 
+/// True where the program was built with NCCL, without which it uses one GPU.
+bool has_nccl();
+
 }  // namespace summarize

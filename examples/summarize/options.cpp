@@ -86,7 +86,7 @@ void add_model(CLI::App& command, Options& o) {
 
 void add_machine(CLI::App& command, Options& o) {
   command.add_option("--device", o.device, "auto, cpu or cuda")->check(CLI::IsMember({"auto", "cpu", "cuda"}))->capture_default_str();
-  command.add_option("--ranks", o.ranks, "how many ranks share the work: threads on CPU, on GPUs one each (default there: all GPUs); mpirun, torchrun and srun say it themselves")
+  command.add_option("--ranks", o.ranks, "how many ranks share the work: threads on CPU, on GPUs one each (default there: all GPUs, or one without NCCL); mpirun, torchrun and srun say it themselves")
       ->check(from_to(1, 1024))
       ->capture_default_str();
   command.add_option("--log-ranks", o.log_ranks, "folder for what ranks other than the first would print, where each is a process; else they are silent");

@@ -101,7 +101,7 @@ void choose_device(const CLI::App& command, const dist::Environment& here, Optio
   if (options.device == "cpu") return;
   if (gpus == 0) fail(Failure::device, "--device cuda: ", why_no_gpu(), "; use --device cpu");
   const CLI::Option* const ranks = command.get_option_no_throw("--ranks");
-  if (ranks == nullptr || ranks->count() == 0) options.ranks = static_cast<int>(gpus);
+  if (ranks == nullptr || ranks->count() == 0) options.ranks = has_nccl() ? static_cast<int>(gpus) : 1;
   const int ranks_here = here.launcher == dist::Launcher::none ? options.ranks : here.local_size;
   if (static_cast<std::size_t>(ranks_here) > gpus)
     fail(Failure::device, "--ranks ", ranks_here, ": there ", gpus == 1 ? "is 1 GPU" : concat("are ", gpus, " GPUs"),

@@ -55,7 +55,7 @@ TEST_CASE("doctor: facts, problems with a mend, and an exit code that tells") {
   bool problem = false;
   for (const auto& finding : found["findings"]) problem = problem || finding["problem"] == true;
   CHECK((result.code != 0) == problem);
-  CHECK(found["build"]["cuda"] == false);
+  CHECK(found["build"]["cuda"].is_boolean());
   CHECK(found["build"]["models"].size() >= 1);
   CHECK(found["machine"]["usable_cores"].get<int>() >= 1);
   CHECK(found["machine"]["memory"].get<double>() > 1e8);
@@ -65,7 +65,7 @@ TEST_CASE("doctor: facts, problems with a mend, and an exit code that tells") {
   const auto nowhere = terse_summarize({"doctor", "--out", "/proc/nowhere"});
   CHECK(nowhere.code != 0);
   CHECK(nowhere.out.find("problem: /proc: cannot be written; name another folder with --out") != std::string::npos);
-  for (const char* words : {"CUDA: no", "oneDNN", "known problems", "only one GPU", "address already in use", "NCCL", "out of memory", "docs/troubleshooting.md"}) {
+  for (const char* words : {"CUDA: ", "oneDNN", "known problems", "only one GPU", "address already in use", "NCCL", "out of memory", "docs/troubleshooting.md"}) {
     INFO(words);
     CHECK((nowhere.out.find(words) != std::string::npos || (std::string(words) == "oneDNN" && nowhere.out.find("OpenBLAS") != std::string::npos)));
   }

@@ -49,7 +49,17 @@ std::uint64_t free_memory(const Gpu& gpu) {
 
 std::string why_no_gpu() {
   const auto status = found().status;
+  int driver = 0;
+  if (cudaDriverGetVersion(&driver) == cudaSuccess && driver == 0) return "there is no NVIDIA driver";  // which CUDA calls one that is too old
   return status == cudaSuccess ? "CUDA finds no GPU" : std::string("CUDA says: ") + cudaGetErrorString(status);
+}
+
+bool has_nccl() {
+#if defined(TERSE_WITH_NCCL)
+  return true;
+#else
+  return false;
+#endif
 }
 
 }  // namespace summarize

@@ -12,4 +12,6 @@ std::uint64_t free_memory(const Gpu&) { return 0; }
 
 std::string why_no_gpu() { return "this program was built without CUDA"; }
 
+bool has_nccl() { return false; }
+
 }  // namespace summarize
