@@ -46,7 +46,8 @@ TEST_CASE("some rows of many on CUDA: gather, scatter, scatter_add") {
           for (Index i = 0; i < n; ++i) distinct.push_back(static_cast<std::int32_t>(i * 3 % all)), any.push_back(static_cast<std::int32_t>(i * i % 11));
           const auto where = run.values(distinct), repeated = run.values(any);
           const auto x = run.input<T>(all * C), back = run.input<T>(all * C);
-          const auto rows = run.output<float>(n * C), again = run.output<T>(n * C), sums = run.input<float>(all * C);
+          const auto again = run.output<T>(n * C);
+          const auto rows = run.output<float>(n * C), sums = run.input<float>(all * C);
           run([&](auto& device, auto at) {
             const std::span<const std::int32_t> places(at(where), where.size()), more(at(repeated), repeated.size());
             ops::gather(device, Rows<const T, C>{at(x), all}, places, Rows<float, C>{at(rows), n});
