@@ -14,6 +14,8 @@
 #include <terse/ops/matmul/cpu.hpp>
 #include <terse/tensor/tensor.hpp>
 
+#include "work.hpp"
+
 namespace bench {
 
 using terse::Cpu, terse::Index, terse::Matrix, terse::Rows, terse::Tensor, terse::Vector;
@@ -66,11 +68,6 @@ inline double triad_bandwidth(Cpu& cpu, double bytes) {
   return found->second = static_cast<double>(12 * pieces * piece) / best_seconds(triad);
 }
 
-/// What a benchmark must do at least. Bytes: each input read once, each output written once, whatever the caches.
-struct Work {
-  double flops = 0, bytes = 0;
-};
-
 /// The least seconds that the work needs on this machine.
 template <class T = float>
 double least_seconds(Cpu& cpu, Work work) {
@@ -79,10 +76,8 @@ double least_seconds(Cpu& cpu, Work work) {
 
 /// GFLOP/s, GB/s and `roof`, the least time over the time taken: 1 is the roof.
 inline void report(benchmark::State& state, Work work, double least) {
-  const auto rate = [&](const char* name, double amount) { state.counters[name] = benchmark::Counter(amount, benchmark::Counter::kIsIterationInvariantRate); };
-  if (work.flops > 0) rate("GFLOP/s", work.flops * 1e-9);
-  if (work.bytes > 0) rate("GB/s", work.bytes * 1e-9);
-  rate("roof", least);
+  report_rates(state, work);
+  rate(state, "roof", least);
 }
 
 }  // namespace bench

@@ -17,12 +17,6 @@ text::Samples samples(const benchmark::State& state) {
   return text::make_samples(bench_tokenizer(), bench_dialogues(static_cast<std::size_t>(state.range(0))), models::Gpt2::context);
 }
 
-/// Forward and backward products of all layers for every token, and of the head for every target.
-template <class Model>
-double matmul_flops(Index tokens, Index targets) {
-  return 6.0 * (12.0 * models::Gpt2::layers * static_cast<double>(Model::C * Model::C * tokens) + static_cast<double>(Model::padded_V * Model::C * targets));
-}
-
 void count(benchmark::State& state, Index tokens, Index targets) {
   state.counters["tokens/s"] = benchmark::Counter(static_cast<double>(tokens), benchmark::Counter::kIsIterationInvariantRate);
   state.counters["tokens"] = static_cast<double>(tokens);
@@ -48,7 +42,7 @@ void train_step(benchmark::State& state) {
   nn::initialize<Model>(adamw.master(), 42);
   adamw.give_parameters();
   const ops::DropoutPlan dropout{static_cast<float>(state.range(1)) / 100, 42};
-  const double flops = matmul_flops<Model>(batch.tokens(), targets), least = bench::least_seconds<typename P::Activation>(cpu, {.flops = flops});
+  const double flops = bench::matmul_flops(batch.tokens(), targets), least = bench::least_seconds<typename P::Activation>(cpu, {.flops = flops});
   const auto step = [&] {
     ddp.clear();
     benchmark::DoNotOptimize(ddp.backward(batch, dropout, 1.0f));
@@ -105,7 +99,7 @@ void matrix_products(benchmark::State& state) {
       ops::matmul_gradient(cpu, rows, slope, Matrix<float, C, padded>{vocabulary_gradient.data()}, Write::accumulate);
     }
   };
-  const double flops = matmul_flops<Model>(tokens, targets), least = bench::least_seconds<Act>(cpu, {.flops = flops});
+  const double flops = bench::matmul_flops(tokens, targets), least = bench::least_seconds<Act>(cpu, {.flops = flops});
   step();
   for (auto _ : state) step();
   bench::report(state, {.flops = flops}, least);
