@@ -45,12 +45,7 @@ class Event {
     check(cudaEventCreateWithFlags(&event, cudaEventDisableTiming | cudaEventBlockingSync), "cudaEventCreateWithFlags");  // who waits sleeps: cores are few
     event_.reset(event);
   }
-  /// The point is behind all work queued on `stream` so far.
-  void record(cudaStream_t stream) const { check(cudaEventRecord(event_.get(), stream), "cudaEventRecord"); }
-  /// Work queued on `stream` from now on waits for the point; none recorded yet: for nothing.
-  void make_wait(cudaStream_t stream) const { check(cudaStreamWaitEvent(stream, event_.get(), 0), "cudaStreamWaitEvent"); }
-  /// The calling thread waits for the point.
-  void wait() const { check(cudaEventSynchronize(event_.get()), "cudaEventSynchronize"); }
+  cudaEvent_t get() const { return event_.get(); }
 
  private:
   detail::Owned<cudaEvent_t, cudaEventDestroy> event_;

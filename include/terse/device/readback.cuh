@@ -20,9 +20,9 @@ class Readback<Cuda> {
   void copy(std::size_t at, const void* from, std::size_t bytes) {
     device::check(cudaMemcpyAsync(bytes_.data() + at, from, bytes, cudaMemcpyDeviceToHost, cuda_->stream()), "copy from the GPU");
   }
-  void send() { there_.record(cuda_->stream()); }
+  void send() { device::check(cudaEventRecord(there_.get(), cuda_->stream()), "cudaEventRecord"); }
   const std::byte* wait() const {
-    there_.wait();
+    device::check(cudaEventSynchronize(there_.get()), "cudaEventSynchronize");
     return bytes_.data();
   }
 

@@ -54,15 +54,15 @@ class Staging<Cuda> {
   /// Errors     Failure::internal: the batch is larger than the largest
   const PackedBatch& upload(const PackedBatch& batch) {
     require_room(batch.tokens(), batch.sequences());
-    slots_[current_].used.record(cuda_->stream());  // whatever uses the last batch has been queued
+    device::check(cudaEventRecord(slots_[current_].used.get(), cuda_->stream()), "cudaEventRecord");  // whatever uses the last batch has been queued
     current_ = 1 - current_;
     Slot& slot = slots_[current_];
-    slot.copied.wait();
+    device::check(cudaEventSynchronize(slot.copied.get()), "cudaEventSynchronize");  // its page-locked memory may be written again
     fill(slot, batch);
-    slot.used.make_wait(cuda_->copy_stream());
+    device::check(cudaStreamWaitEvent(cuda_->copy_stream(), slot.used.get(), 0), "cudaStreamWaitEvent");
     device::check(cudaMemcpyAsync(slot.gpu, slot.host.data(), slot.filled, cudaMemcpyHostToDevice, cuda_->copy_stream()), "copy of a batch");
-    slot.copied.record(cuda_->copy_stream());
-    slot.copied.make_wait(cuda_->stream());
+    device::check(cudaEventRecord(slot.copied.get(), cuda_->copy_stream()), "cudaEventRecord");
+    device::check(cudaStreamWaitEvent(cuda_->stream(), slot.copied.get(), 0), "cudaStreamWaitEvent");
     return slot.batch;
   }
 

@@ -183,7 +183,7 @@ void Block::end_thread(int number) {
 // "__syncthreads() is allowed in conditional code but only if the conditional evaluates identically across the entire thread block"; since
 // compute capability 7.0 it is reached when all threads that haven't ended have come (Programming Guide, "Synchronization Functions",
 // "Independent Thread Scheduling").
-int Block::barrier(Barrier kind, bool predicate, Where where) {
+int Block::barrier(Barrier kind, bool predicate, Where where, bool orders) {
   const int number = running_->thread;
   if (arrived_ == 0) {
     barrier_where_ = where, barrier_kind_ = kind;
@@ -196,10 +196,10 @@ int Block::barrier(Barrier kind, bool predicate, Where where) {
   thread.state = State::at_barrier, thread.where = where;
   trues_[phase] += predicate ? 1 : 0;
   ++arrived_;
-  release(&barrier_sync_[phase]);
+  if (orders) release(&barrier_sync_[phase]);
   if (arrived_ == alive_) release_barrier();
   give_way_to(pick());
-  acquire(&barrier_sync_[phase]);
+  if (orders) acquire(&barrier_sync_[phase]);
   const int trues = trues_[phase];
   return kind == Barrier::sync_and ? trues == came_[phase] : kind == Barrier::sync_or ? trues > 0 : trues;
 }
@@ -245,8 +245,8 @@ void Block::collective(WarpOperation operation, unsigned mask, void* part, Where
   Group& group = warp.group[static_cast<std::size_t>(found)];
   group.arrived |= 1u << lane;
   warp.part[lane] = part;
-  SyncPoint* const sync = group.sync;
-  release(sync);
+  SyncPoint* const sync = operation == WarpOperation::syncwarp ? group.sync : nullptr;
+  if (sync != nullptr) release(sync);
   if (group.arrived == (mask & warp.present & ~warp.ended)) {
     finish(warp, number / lanes, found);
   } else {
@@ -254,7 +254,7 @@ void Block::collective(WarpOperation operation, unsigned mask, void* part, Where
     thread.state = State::in_warp, thread.where = where;
     give_way_to(pick());
   }
-  acquire(sync);
+  if (sync != nullptr) acquire(sync);
 }
 
 void Block::finish(Warp& warp, int warp_number, int number) {

@@ -17,6 +17,7 @@ namespace hostcuda {
 /// The same for all blocks of a launch.
 struct GridShape {
   Kernel kernel;
+  const char* name = "";   // the kernel's, without its template arguments
   dim3 grid, block;
   std::size_t shared_bytes = 0;
 };
@@ -38,7 +39,7 @@ class Block {
   static Block*& current();
 
   // For the CUDA thread that runs: hostcuda/kernel.hpp.
-  int barrier(Barrier kind, bool predicate, Where where);
+  int barrier(Barrier kind, bool predicate, Where where, bool orders);
   void collective(WarpOperation operation, unsigned mask, void* part, Where where);
   void* shared_memory(std::size_t bytes, Where where);
   bool is_shared(const void* address, std::size_t bytes) const;
@@ -52,6 +53,7 @@ class Block {
   /// True while a CUDA thread runs, not the machine.
   bool in_kernel() const { return running_ != &caller_; }
   Fiber& running() { return *running_; }
+  const char* kernel_name() const { return grid_->name; }
   std::string place_of_running() const { return place_of(running_->thread); }
   void note(std::string text) { error_ = std::move(text); }
 

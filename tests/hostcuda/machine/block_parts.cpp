@@ -105,7 +105,7 @@ void Block::fail_with_noted_text() {
 // ---- hostcuda/kernel.hpp
 
 void warp_collective(WarpOperation operation, unsigned mask, void* part, Where where) { Block::current()->collective(operation, mask, part, where); }
-int block_barrier(Barrier kind, bool predicate, Where where) { return Block::current()->barrier(kind, predicate, where); }
+int block_barrier(Barrier kind, bool predicate, Where where, bool orders) { return Block::current()->barrier(kind, predicate, where, orders); }
 void* shared_memory(std::size_t bytes, Where where) { return Block::current()->shared_memory(bytes, where); }
 bool is_shared(const void* address, std::size_t bytes) { return Block::current()->is_shared(address, bytes); }
 bool begin_copy(Copy copy, Where where) { return Block::current()->begin_copy(copy, where); }

@@ -25,5 +25,7 @@ void give_thread_a_signal_stack();
 const char* symbol_of(const void* function);
 /// As its author wrote it.
 std::string readable_name(const void* function);
+/// The same without a template's arguments, for ever. With the machine's lock.
+const char* name_without_arguments(const void* function);
 
 }  // namespace hostcuda

@@ -1,50 +1,60 @@
-// HOSTCUDA_OMIT=file:line leaves out the synchronisation at that place; HOSTCUDA_LIST=path appends every place that was passed.
+// HOSTCUDA_OMIT=file:line[@kernel] leaves out the synchronisation, or loosens the bounds check, at that place; HOSTCUDA_LIST=path appends every
+// place that was passed.
 
-#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
 #include <string>
+#include <string_view>
 
+#include "block.hpp"
+#include "hostcuda/control.hpp"
 #include "hostcuda/kernel.hpp"
 
 namespace hostcuda {
 
 namespace {
 
-/// Names a place: the end of its path, and its line.
+/// The place that is left out: the end of its file's path, its line and, where one is named, the kernel.
 struct Omission {
-  std::string file;
+  std::string file, kernel;
   int line = 0;
 
-  Omission() {
-    const char* const text = std::getenv("HOSTCUDA_OMIT");
-    const char* const colon = text == nullptr ? nullptr : std::strrchr(text, ':');
-    if (colon != nullptr) file.assign(text, colon), line = std::atoi(colon + 1);
+  explicit Omission(std::string_view text) {
+    if (const auto at = text.find('@'); at != text.npos) kernel = text.substr(at + 1), text = text.substr(0, at);
+    if (const auto colon = text.rfind(':'); colon != text.npos) file = text.substr(0, colon), line = std::atoi(std::string(text.substr(colon + 1)).c_str());
   }
-  bool names(Where where) const { return line == where.line && std::string_view(where.file).ends_with(file); }
+  bool names(Where where, std::string_view running) const {
+    return line != 0 && line == where.line && std::string_view(where.file).ends_with(file) && (kernel.empty() || kernel == running);
+  }
 };
+
+Omission& omission() {
+  static Omission the_omission([] {
+    const char* const text = std::getenv("HOSTCUDA_OMIT");
+    return std::string_view(text == nullptr ? "" : text);
+  }());
+  return the_omission;
+}
 
 /// Places passed, without locks or allocations: CUDA threads call this.
 class Passed {
  public:
-  Passed() : path_(std::getenv("HOSTCUDA_LIST")) {}
   ~Passed() {
     std::FILE* const file = path_ == nullptr ? nullptr : std::fopen(path_, "a");
     if (file == nullptr) return;
     for (const Place& place : places_)
-      if (place.what.load() != nullptr) std::fprintf(file, "%s:%d %s\n", place.where.file, place.where.line, place.what.load());
+      if (place.what.load() != nullptr) std::fprintf(file, "%s:%d\t%s\t%s\n", place.where.file, place.where.line, place.kernel, place.what.load());
     std::fclose(file);
   }
-  void note(Where where, const char* what) {
-    if (path_ == nullptr) return;
-    for (std::size_t i = 0, at = static_cast<std::size_t>(where.line); i < places_.size(); ++i, ++at) {
+  bool is_wanted() const { return path_ != nullptr; }
+  void note(Where where, const char* kernel, const char* what) {
+    for (std::size_t i = 0, at = static_cast<std::size_t>(where.line) * 16; i < places_.size(); ++i, ++at) {
       Place& place = places_[at % places_.size()];
       const char* none = nullptr;
-      if (place.what.load() == nullptr && place.what.compare_exchange_strong(none, what)) place.where = where;
-      if (place.where == where) return;
+      if (place.what.load() == nullptr && place.what.compare_exchange_strong(none, what)) place.where = where, place.kernel = kernel;
+      if (place.where == where && place.kernel == kernel && place.what.load() == what) return;
     }
   }
 
@@ -52,18 +62,35 @@ class Passed {
   struct Place {
     std::atomic<const char*> what{nullptr};
     Where where;
+    const char* kernel = "";
   };
-  const char* path_;
-  std::array<Place, 1024> places_;
+  const char* path_ = std::getenv("HOSTCUDA_LIST");
+  std::array<Place, 8192> places_;
 };
+
+Passed& passed() {
+  static Passed the_passed;
+  return the_passed;
+}
 
 }  // namespace
 
+// Kernels ask at every check: most of the answers are known by the line.
+static const bool all_are_noted = passed().is_wanted();
+static int omitted_line = omission().line;
+bool places_matter = all_are_noted || omitted_line != 0;
+
+void omit(const std::string& place) {
+  omission() = Omission(place), omitted_line = omission().line;
+  places_matter = all_are_noted || omitted_line != 0;
+}
+
 bool omitted(Where where, const char* what) {
-  static const Omission omission;
-  static Passed passed;
-  passed.note(where, what);
-  return omission.line != 0 && omission.names(where);
+  if (!all_are_noted && where.line != omitted_line) return false;
+  const Block* const block = Block::current();
+  const char* const kernel = block != nullptr && block->in_kernel() ? block->kernel_name() : "";
+  if (all_are_noted) passed().note(where, kernel, what);
+  return omission().names(where, kernel);
 }
 
 }  // namespace hostcuda

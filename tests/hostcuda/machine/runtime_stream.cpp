@@ -68,6 +68,7 @@ cudaError_t launch(const cudaLaunchConfig_t& config, Kernel kernel, std::initial
   Call call("cudaLaunchKernelEx");
   Machine& machine = call.machine;
   const std::string name = readable_name(kernel.function);
+  const char* const short_name = name_without_arguments(kernel.function);
   const cudaStream_t stream = config.stream;
   if (!call.knows(stream)) return call.end(cudaErrorInvalidResourceHandle, name, ": no such stream (the default stream isn't emulated)");
   // "A kernel launch will fail if it is issued to a stream that is not associated to the current device" (Programming Guide, "Stream and
@@ -79,7 +80,7 @@ cudaError_t launch(const cudaLaunchConfig_t& config, Kernel kernel, std::initial
   if (config.dynamicSmemBytes > most) return call.end(cudaErrorInvalidValue, name, ": ", config.dynamicSmemBytes, " bytes of dynamic shared memory, ", most, " are allowed");
   std::vector<Range> uses;
   if (const auto mistake = check_arguments(machine.memory, stream->device, arguments, uses); !mistake.empty()) return call.end(cudaErrorInvalidValue, name, ": ", mistake);
-  const GridShape grid{std::move(kernel), config.gridDim, config.blockDim, config.dynamicSmemBytes};
+  const GridShape grid{std::move(kernel), short_name, config.gridDim, config.blockDim, config.dynamicSmemBytes};
   static std::uint64_t launches = 0;
   const std::uint64_t seed = options().seed == 0 ? 0 : mix(mix(options().seed) + launches++) | 1;
   machine.queue(stream, {.what = "kernel " + name,
@@ -188,7 +189,8 @@ cudaError_t cudaEventDestroy(cudaEvent_t event) {
   return call.end();
 }
 
-cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
+cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream, Where where) {
+  if (omitted(where, "cudaEventRecord")) return cudaSuccess;
   Call call("cudaEventRecord");
   if (!call.knows(stream) || !call.knows(event)) return call.end(cudaErrorInvalidResourceHandle, "no such stream or event (the default stream isn't emulated)");
   if (stream->capture != nullptr) return call.spoil(*stream->capture, "events between captured streams aren't emulated");

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <map>
 #include <memory>
@@ -64,6 +65,16 @@ std::string readable_name(const void* function) {
   if (const auto parameters = text.rfind('('); parameters != text.npos && parameters > 0) text.erase(parameters);
   if (text.starts_with("void ")) text.erase(0, 5);
   return text;
+}
+
+const char* name_without_arguments(const void* function) {
+  static auto* const names = new std::map<const void*, std::string>;
+  std::string& name = (*names)[function];
+  if (name.empty()) {
+    name = readable_name(function);
+    name.erase(std::min(name.find('<'), name.size()));
+  }
+  return name.c_str();
 }
 
 }  // namespace hostcuda

@@ -24,6 +24,13 @@ void check_products(Index rows) {
     });
     run.agrees("y", y, Out), run.agrees("z", z, In);
 
+    // So few outputs that not every warp of a block has one.
+    constexpr Index few = 20;
+    const auto rest = run.input<T>(few * In);
+    const auto of_rest = run.output<float>(rows * few);
+    run([&](auto& device, auto at) { ops::invariant_matmul_transposed(device, Rows<const float, In>{at(x), rows}, Matrix<const T, few, In>{at(rest)}, Rows<float, few>{at(of_rest), rows}); });
+    run.agrees("of_rest", of_rest, few);
+
     // Each row alone gives the same bits.
     const auto alone = run.output<float>(rows * Out), alone_z = run.output<float>(rows * In);
     for (Index r = 0; r < rows; ++r) {
@@ -110,7 +117,7 @@ void check_sampling(const ops::Sample& op) {
 }  // namespace
 
 TEST_CASE("sampling on CUDA draws what the CPU draws") {
-  const auto check = [](const ops::Sample& op) { check_sampling<5, 8>(op), check_sampling<1003, 1008>(op); };
+  const auto check = [](const ops::Sample& op) { check_sampling<5, 8>(op), check_sampling<16, 16>(op), check_sampling<1003, 1008>(op); };
   check({.greedy = true});
   check({.temperature = 1, .seed = 5});
   if constexpr (is_sanitized) return check({.temperature = 0.7f, .top_k = 50, .top_p = 0.95f, .seed = 5});

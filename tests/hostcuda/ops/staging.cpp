@@ -1,3 +1,4 @@
+#include <terse/device/mirror.cuh>
 #include <terse/device/staging.cuh>
 #include <terse/ops/cast/cpu.hpp>
 #include <terse/ops/cast/cuda.cuh>
@@ -87,5 +88,17 @@ TEST_CASE("synchronize waits for copies beside the ops, and copy_to_host for its
     REQUIRE(cudaMemcpyAsync(to.data(), y.gpu(), 4000, cudaMemcpyDeviceToHost, run.cuda.copy_stream()) == cudaSuccess);
     run.cuda.synchronize();
     CHECK(std::memcmp(to.data(), x.cpu(), 4000) == 0);
+  });
+}
+
+TEST_CASE("a mirror: what the host wrote reaches the ops, and what they wrote the host") {
+  on_both_devices([](OpRun& run) {
+    Mirror<Cuda> given(run.cuda, 4000), received(run.cuda, 4000);
+    const auto x = run.input<float>(1000);
+    std::memcpy(given.on_host(), x.cpu(), 4000);
+    given.upload();
+    ops::cast(run.cuda, reinterpret_cast<const float*>(given.on_device()), reinterpret_cast<float*>(received.on_device()), 1000);
+    received.download();
+    CHECK(std::memcmp(received.on_host(), x.cpu(), 4000) == 0);
   });
 }

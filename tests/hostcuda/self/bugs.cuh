@@ -7,6 +7,7 @@
 #include <vector>
 
 #include <cub/block/block_reduce.cuh>
+#include <terse/device/bounds.cuh>
 #include <terse/device/ptx.cuh>
 #include <terse/device/shared.cuh>
 
@@ -26,6 +27,7 @@ struct Words {
 };
 
 // A sum by halves. `missing`: which barrier isn't there.
+constexpr int line_of_barrier = __LINE__ + 6;
 template <int missing>
 __global__ void sum_by_halves(float* sum, const float* values) {
   auto& s = shared<Values>();
@@ -86,9 +88,10 @@ __global__ void from_outside_the_mask(float* values) {
 __global__ void write_at(float* values, int index) {
   if (threadIdx.x == 0) values[index] = 7;
 }
+constexpr int line_of_check = __LINE__ + 3;
 __global__ void fill(float* values, int size, float value) {
   const int i = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x);
-  if (i < size) values[i] = value;
+  if (terse::device::inside(i, size)) values[i] = value;
 }
 __global__ void copy_values(float* to, const float* from, int size) {
   const int i = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x);

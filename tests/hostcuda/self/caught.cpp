@@ -72,6 +72,27 @@ TEST_CASE("a missing wait shows in some orders") {
   CHECK(contains(found("no wait for copies"), "asynchronous copies were begun that nobody waited for"));
 }
 
+TEST_CASE("one barrier is left out, one bounds check loosened, by place and kernel") {
+  const auto at = [](int line, const char* kernel) { return "self/bugs.cuh:" + std::to_string(line) + kernel; };
+  const auto fills_one_more = [](const std::string& place) {
+    hostcuda::omit(place);
+    Bench bench;
+    bench.run(fill, 1, threads, 0, bench.output, 100, 7.0f);
+    const bool one_more = bench.device.read(bench.output, 101)[100] == 7;
+    hostcuda::omit("");
+    return one_more;
+  };
+  CHECK_FALSE(fills_one_more(""));
+  CHECK(fills_one_more(at(line_of_check, "")));
+  CHECK(fills_one_more(at(line_of_check, "@bugs::fill")));
+  CHECK_FALSE(fills_one_more(at(line_of_check, "@bugs::copy_values")));
+  CHECK_FALSE(fills_one_more(at(line_of_check + 1, "")));
+  hostcuda::omit(at(line_of_barrier, "@bugs::sum_by_halves"));
+  CHECK(orders_that_show("no mistake") >= 4);
+  hostcuda::omit("");
+  CHECK(orders_that_show("no mistake") == 0);
+}
+
 TEST_CASE("barriers that not all threads reach") {
   check_named("divergent barrier: this thread is at __syncthreads", [](Bench& bench) { bench.run(divergent_barrier, 1, 64, 0, bench.output); });
   check_named("deadlock: 64 threads can never go on; 32 wait at a barrier", [](Bench& bench) { bench.run(barrier_against_warp, 1, 64, 0, bench.output); });

@@ -7,6 +7,7 @@
 #include <cub/cub.cuh>
 #include <cub/device/device_radix_sort.cuh>
 #include <cuda_fp16.h>
+#include <terse/device/bounds.cuh>
 #include <terse/device/ptx.cuh>
 #include <terse/device/shared.cuh>
 
@@ -14,7 +15,7 @@
 
 using terse::device::launch;
 
-static_assert(terse::device::ptx_is_hostcuda && terse::device::shared_is_hostcuda, "the library's own headers came first");
+static_assert(terse::device::ptx_is_hostcuda && terse::device::shared_is_hostcuda && terse::device::bounds_are_hostcuda, "the library's own headers came first");
 
 namespace {
 

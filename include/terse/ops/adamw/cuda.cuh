@@ -1,6 +1,7 @@
 #pragma once
 #include <type_traits>
 
+#include <terse/device/bounds.cuh>
 #include <terse/device/cuda.cuh>
 #include <terse/device/indexing.cuh>
 #include <terse/device/numeric.cuh>
@@ -23,7 +24,7 @@ __global__ void adamw(const AdamWFactors<float>* factors, bool decays, Index n, 
   const AdamWFactors<float> f = *factors;
   if (f.skipped) return;
   const float keep = decays ? f.keep : 1.0f;
-  if (first + each <= n) {
+  if (device::all_inside(first, each, n)) {
     float values[each], slopes[each], first_moments[each], second_moments[each];
     device::load(values, master + first);
     device::load(slopes, gradient + first);
@@ -35,7 +36,7 @@ __global__ void adamw(const AdamWFactors<float>* factors, bool decays, Index n, 
     device::store(master + first, values);
     if constexpr (!std::is_same_v<P, float>) device::store(parameter + first, values);
   } else {
-    for (Index i = first; i < n; ++i) {
+    for (Index i = first; device::inside(i, n); ++i) {
       adamw_value(f, keep, gradient[i], master[i], m[i], v[i]);
       if constexpr (!std::is_same_v<P, float>) parameter[i] = device::from_float<P>(master[i]);
     }

@@ -4,6 +4,7 @@
 #include <limits>
 #include <type_traits>
 
+#include <terse/device/bounds.cuh>
 #include <terse/device/cuda.cuh>
 #include <terse/device/indexing.cuh>
 #include <terse/device/numeric.cuh>
@@ -17,7 +18,7 @@ template <Real T, Real K, Index heads, Index context, Index D>
 __global__ void fill_cache(RowsView<const T> qkv, const std::int32_t* slots, const std::int32_t* positions, KeyValueCache<K, heads, context, D> cache) {
   constexpr int each = device::values_per_access<T, K>;
   const Index r = blockIdx.x, slot = slots[r], position = positions[r];
-  for (Index c = Index{threadIdx.x} * each; c < heads * D; c += device::block_threads * each) {
+  for (Index c = Index{threadIdx.x} * each; device::inside(c, heads * D); c += device::block_threads * each) {
     float values[each];
     device::load(values, qkv[r] + heads * D + c);
     device::store(cache.key(slot, c / D, position) + c % D, values);
@@ -57,11 +58,11 @@ __global__ void cached_attention(RowsView<const T> qkv, const std::int32_t* slot
   constexpr int each = 4;
   auto& shared = device::shared<Shared>();
   const Index r = blockIdx.x, head = blockIdx.y, slot = slots[r], keys = positions[r] + 1;
-  for (Index d = threadIdx.x; d < D; d += device::block_threads) shared.query[d] = device::to_float(qkv[r][head * D + d]);
+  for (Index d = threadIdx.x; device::inside(d, D); d += device::block_threads) shared.query[d] = device::to_float(qkv[r][head * D + d]);
   __syncthreads();
 
   float largest = -std::numeric_limits<float>::infinity();
-  for (Index j = threadIdx.x; j < keys; j += device::block_threads) {
+  for (Index j = threadIdx.x; device::inside(j, keys); j += device::block_threads) {
     const K* const key = cache.key(slot, head, j);
     float score = 0;
     for (Index d = 0; d < D; d += each) {
@@ -74,13 +75,13 @@ __global__ void cached_attention(RowsView<const T> qkv, const std::int32_t* slot
   }
   largest = over_block<true>(largest, shared.warps);
   float sum = 0;
-  for (Index j = threadIdx.x; j < keys; j += device::block_threads) sum += shared.scores[j] = expf((shared.scores[j] - largest) * scale);
+  for (Index j = threadIdx.x; device::inside(j, keys); j += device::block_threads) sum += shared.scores[j] = expf((shared.scores[j] - largest) * scale);
   sum = over_block<false>(sum, shared.warps);  // its barriers also show every thread the scores
 
   const int group = static_cast<int>(threadIdx.x) / Shared::lanes, d = static_cast<int>(threadIdx.x) % Shared::lanes * each;
-  if (group < Shared::groups) {
+  if (device::inside(group, Shared::groups)) {
     float result[each] = {};
-    for (Index j = group; j < keys; j += Shared::groups) {
+    for (Index j = group; device::inside(j, keys); j += Shared::groups) {
       float values[each];
       device::load(values, cache.value(slot, head, j) + d);
       for (int i = 0; i < each; ++i) result[i] = fmaf(shared.scores[j], values[i], result[i]);
@@ -88,7 +89,7 @@ __global__ void cached_attention(RowsView<const T> qkv, const std::int32_t* slot
     for (int i = 0; i < each; ++i) shared.results[group][d + i] = result[i];
   }
   __syncthreads();
-  for (Index c = threadIdx.x; c < D; c += device::block_threads) {
+  for (Index c = threadIdx.x; device::inside(c, D); c += device::block_threads) {
     float total = 0;
     for (int g = 0; g < Shared::groups; ++g) total += shared.results[g][c];
     out[r][head * D + c] = device::from_float<T>(total / sum);

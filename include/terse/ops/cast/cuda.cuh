@@ -1,6 +1,7 @@
 #pragma once
 #include <type_traits>
 
+#include <terse/device/bounds.cuh>
 #include <terse/device/cuda.cuh>
 #include <terse/device/indexing.cuh>
 #include <terse/device/numeric.cuh>
@@ -11,12 +12,12 @@ template <Real From, Real To>
 __global__ void cast(const From* x, To* y, Index n) {
   constexpr int each = device::values_per_access<From, To>;
   const Index first = device::first_value(each);
-  if (first + each <= n) {
+  if (device::all_inside(first, each, n)) {
     float values[each];
     device::load(values, x + first);
     device::store(y + first, values);
   } else {
-    for (Index i = first; i < n; ++i) y[i] = device::from_float<To>(device::to_float(x[i]));
+    for (Index i = first; device::inside(i, n); ++i) y[i] = device::from_float<To>(device::to_float(x[i]));
   }
 }
 

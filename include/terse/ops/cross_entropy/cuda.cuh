@@ -7,6 +7,7 @@
 #include <cub/block/block_reduce.cuh>
 
 #include <terse/core/packed_batch.hpp>
+#include <terse/device/bounds.cuh>
 #include <terse/device/cuda.cuh>
 #include <terse/device/indexing.cuh>
 #include <terse/device/numeric.cuh>
@@ -44,7 +45,7 @@ __device__ inline SoftmaxStatistics softmax_statistics(const X* logits, Index n,
   constexpr int each = device::values_per_access<X>;
   SoftmaxStatistics mine{-std::numeric_limits<float>::infinity(), 0};
   const Index whole = n / each * each;
-  for (Index v = Index{threadIdx.x} * each; v < whole; v += softmax_threads * each) {
+  for (Index v = Index{threadIdx.x} * each; device::inside(v, whole); v += softmax_threads * each) {
     float values[each];
     device::load(values, logits + v);
     float largest = mine.largest;
@@ -52,7 +53,7 @@ __device__ inline SoftmaxStatistics softmax_statistics(const X* logits, Index n,
     if (largest > mine.largest) mine.sum *= expf(mine.largest - largest), mine.largest = largest;
     for (const float value : values) mine.sum += expf(value - mine.largest);
   }
-  if (const Index v = whole + threadIdx.x; v < n) mine = JoinStatistics{}(mine, {device::to_float(logits[v]), 1});
+  if (const Index v = whole + threadIdx.x; device::inside(v, n)) mine = JoinStatistics{}(mine, {device::to_float(logits[v]), 1});
   const SoftmaxStatistics all = ReduceStatistics(shared.reduce).Reduce(mine, JoinStatistics{});
   if (threadIdx.x == 0) shared.row = all;
   __syncthreads();
@@ -74,7 +75,7 @@ __global__ void __launch_bounds__(softmax_threads) cross_entropy_with_gradient(R
   const Index n = blockIdx.x, columns = logits.columns;
   const X* const row = logits[n];
   D* const out = dlogits + n * columns;
-  const bool counts = n < count;
+  const bool counts = device::inside(n, count);
   SoftmaxStatistics statistics{};
   float slope = 0, factor = 0, at_target = 0;
   Index target = -1;
@@ -85,13 +86,13 @@ __global__ void __launch_bounds__(softmax_threads) cross_entropy_with_gradient(R
     if (threadIdx.x == 0) loss[n] = statistics.largest + logf(statistics.sum) - at_target;
     __syncthreads();  // every thread has read the target's logit before one writes its slope there
   }
-  for (Index v = Index{threadIdx.x} * each; v < columns; v += softmax_threads * each) {
+  for (Index v = Index{threadIdx.x} * each; device::inside(v, columns); v += softmax_threads * each) {
     float values[each] = {};
     if (counts) {
       device::load(values, row + v);
       for (int i = 0; i < each; ++i) {
         const float probability = factor * expf(values[i] - statistics.largest);
-        values[i] = v + i >= vocabulary ? 0.0f : v + i == target ? probability - slope : probability;
+        values[i] = device::inside(v + i, vocabulary) ? (v + i == target ? probability - slope : probability) : 0.0f;
       }
     }
     device::store(out + v, values);
@@ -104,7 +105,7 @@ using WeightedSum = cub::BlockReduce<double, device::block_threads>;
 template <Real S>
 __global__ void weighted_sum(const float* weights, const S* losses, Index n, double* total) {
   double mine = 0;
-  for (Index i = threadIdx.x; i < n; i += device::block_threads) mine += static_cast<double>(weights[i]) * static_cast<double>(losses[i]);
+  for (Index i = threadIdx.x; device::inside(i, n); i += device::block_threads) mine += static_cast<double>(weights[i]) * static_cast<double>(losses[i]);
   const double sum = WeightedSum(device::shared<WeightedSum::TempStorage>()).Sum(mine);
   if (threadIdx.x == 0) *total = sum;
 }

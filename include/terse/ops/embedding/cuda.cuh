@@ -2,6 +2,7 @@
 #include <cstdint>
 #include <type_traits>
 
+#include <terse/device/bounds.cuh>
 #include <terse/device/cuda.cuh>
 #include <terse/device/indexing.cuh>
 #include <terse/device/numeric.cuh>
@@ -16,11 +17,11 @@ template <Real P, Real S>
 __global__ void embed(const TokenId* ids, BatchDropout dropout, const P* tokens, const P* positions, RowsView<S> y) {
   constexpr int each = device::values_per_access<P, S>;
   const Index t = device::row_of_warp();
-  if (t >= y.rows) return;
+  if (!device::inside(t, y.rows)) return;
   const auto row = dropout.row(t);
   const P* const token = tokens + ids[t] * y.columns;
   const P* const position = positions + dropout.positions[t] * y.columns;
-  for (Index c = device::lane() * each; c < y.columns; c += device::warp_lanes * each) {
+  for (Index c = device::lane() * each; device::inside(c, y.columns); c += device::warp_lanes * each) {
     float values[each], more[each];
     device::load(values, token + c);
     device::load(more, position + c);
@@ -35,13 +36,13 @@ template <Real S, Real G>
 __global__ void add_positions(const std::int32_t* cu_seqlens, Index documents, RowsView<const S> dy, RowsView<G> dpositions) {
   constexpr int each = 4;
   const Index position = device::row_of_warp();
-  if (position >= dpositions.rows) return;
-  for (Index c = device::lane() * each; c < dy.columns; c += device::warp_lanes * each) {
+  if (!device::inside(position, dpositions.rows)) return;
+  for (Index c = device::lane() * each; device::inside(c, dy.columns); c += device::warp_lanes * each) {
     float sums[each], values[each];
     device::load(sums, dpositions[position] + c);
-    for (Index document = 0; document < documents; ++document) {
+    for (Index document = 0; device::inside(document, documents); ++document) {
       const Index t = cu_seqlens[document] + position;
-      if (t >= cu_seqlens[document + 1]) continue;
+      if (!device::inside(t, Index{cu_seqlens[document + 1]})) continue;
       device::load(values, dy[t] + c);
       for (int i = 0; i < each; ++i) sums[i] += values[i];
     }

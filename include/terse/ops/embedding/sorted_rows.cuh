@@ -11,6 +11,7 @@
 
 #include <terse/core/dtype.hpp>
 #include <terse/core/shape.hpp>
+#include <terse/device/bounds.cuh>
 #include <terse/device/cuda.cuh>
 #include <terse/device/indexing.cuh>
 #include <terse/device/numeric.cuh>
@@ -42,7 +43,7 @@ struct SortedRows {
 
 template <class Number>
 __global__ void count_up(Number* numbers, Index n) {
-  if (const Index i = device::first_value(1); i < n) numbers[i] = static_cast<Number>(i);
+  if (const Index i = device::first_value(1); device::inside(i, n)) numbers[i] = static_cast<Number>(i);
 }
 
 // A template, so that only those who call it pay for compiling CUB's sort.
@@ -72,12 +73,14 @@ template <Real X, Real G>
 __global__ void add_sorted_rows(SortedRows sorted, RowsView<const X> x, G* table) {
   constexpr int each = 4;
   const Index first = device::row_of_warp(), c = (Index{blockIdx.y} * device::warp_lanes + device::lane()) * each;
-  if (first >= x.rows || c >= x.columns) return;
+  if (!device::inside(first, x.rows) ||
+      !device::inside(c, x.columns))
+    return;
   const std::int32_t place = sorted.places[first];
   if (first > 0 && sorted.places[first - 1] == place) return;
   float sums[each], values[each];
   device::load(sums, table + place * x.columns + c);
-  for (Index i = first; i < x.rows && sorted.places[i] == place; ++i) {
+  for (Index i = first; device::inside(i, x.rows) && sorted.places[i] == place; ++i) {
     device::load(values, x[sorted.rows[i]] + c);
     for (int k = 0; k < each; ++k) sums[k] += values[k];
   }

@@ -5,6 +5,7 @@
 #include <span>
 #include <type_traits>
 
+#include <terse/device/bounds.cuh>
 #include <terse/device/cuda.cuh>
 #include <terse/device/indexing.cuh>
 #include <terse/device/numeric.cuh>
@@ -18,10 +19,10 @@ template <Real X, Real Y>
 __global__ void gather(RowsView<const X> x, const std::int32_t* rows, Index count, RowsView<Y> y) {
   constexpr int each = device::values_per_access<X, Y>;
   const Index n = device::row_of_warp();
-  if (n >= y.rows) return;
-  for (Index c = device::lane() * each; c < y.columns; c += device::warp_lanes * each) {
+  if (!device::inside(n, y.rows)) return;
+  for (Index c = device::lane() * each; device::inside(c, y.columns); c += device::warp_lanes * each) {
     float values[each] = {};
-    if (n < count) device::load(values, x[rows[n]] + c);
+    if (device::inside(n, count)) device::load(values, x[rows[n]] + c);
     device::store(y[n] + c, values);
   }
 }
@@ -31,8 +32,8 @@ template <Real X, Real Y>
 __global__ void scatter(RowsView<const X> x, const std::int32_t* rows, Index count, Y* y) {
   constexpr int each = device::values_per_access<X, Y>;
   const Index n = device::row_of_warp();
-  if (n >= count) return;
-  for (Index c = device::lane() * each; c < x.columns; c += device::warp_lanes * each) {
+  if (!device::inside(n, count)) return;
+  for (Index c = device::lane() * each; device::inside(c, x.columns); c += device::warp_lanes * each) {
     float values[each];
     device::load(values, x[n] + c);
     device::store(y + rows[n] * x.columns + c, values);

@@ -2,6 +2,7 @@
 #include <numbers>
 #include <type_traits>
 
+#include <terse/device/bounds.cuh>
 #include <terse/device/cuda.cuh>
 #include <terse/device/indexing.cuh>
 #include <terse/device/numeric.cuh>
@@ -31,7 +32,7 @@ template <Gelu gelu, Real X, Real Y>
 __global__ void gelu_forward(const X* x, Y* y, Index n) {
   constexpr int each = device::values_per_access<X, Y>;
   const Index first = device::first_value(each);
-  if (first >= n) return;
+  if (!device::inside(first, n)) return;
   float values[each];
   device::load(values, x + first);
   for (float& value : values) value = gelu_at<gelu>(value).value;
@@ -42,7 +43,7 @@ template <Gelu gelu, Real X, Real Y, Real DY>
 __global__ void gelu_backward(const X* x, Y* y, DY* dy, Index n) {
   constexpr int each = device::values_per_access<X, Y, DY>;
   const Index first = device::first_value(each);
-  if (first >= n) return;
+  if (!device::inside(first, n)) return;
   float values[each], slopes[each];
   device::load(values, x + first);
   device::load(slopes, dy + first);

@@ -1,6 +1,7 @@
 #pragma once
 #include <type_traits>
 
+#include <terse/device/bounds.cuh>
 #include <terse/device/cuda.cuh>
 #include <terse/device/gemm.hpp>
 #include <terse/device/indexing.cuh>
@@ -13,7 +14,7 @@ namespace terse::ops::gpu {
 /// y of one row from its statistics, by the lanes of a warp.
 template <int each, Real X, Real P, Real Y>
 __device__ inline void normalize_row(const X* x, float mean, float rstd, const P* gain, const P* bias, Y* y, Index columns) {
-  for (Index c = device::lane() * each; c < columns; c += device::warp_lanes * each) {
+  for (Index c = device::lane() * each; device::inside(c, columns); c += device::warp_lanes * each) {
     float values[each], gains[each], biases[each];
     device::load(values, x + c);
     device::load(gains, gain + c);
@@ -29,15 +30,15 @@ template <Real X, Real P, Real Y>
 __global__ void layer_norm_forward(float epsilon, RowsView<const X> x, const P* gain, const P* bias, RowsView<Y> y, LayerNorm::Saved<float> saved) {
   constexpr int each = device::values_per_access<X, P, Y>;
   const Index t = device::row_of_warp();
-  if (t >= x.rows) return;
+  if (!device::inside(t, x.rows)) return;
   float sum = 0, squares = 0;
-  for (Index c = device::lane() * each; c < x.columns; c += device::warp_lanes * each) {
+  for (Index c = device::lane() * each; device::inside(c, x.columns); c += device::warp_lanes * each) {
     float values[each];
     device::load(values, x[t] + c);
     for (const float value : values) sum += value;
   }
   const float mean = device::warp_sum(sum) / static_cast<float>(x.columns);
-  for (Index c = device::lane() * each; c < x.columns; c += device::warp_lanes * each) {
+  for (Index c = device::lane() * each; device::inside(c, x.columns); c += device::warp_lanes * each) {
     float values[each];
     device::load(values, x[t] + c);
     for (const float value : values) squares += (value - mean) * (value - mean);
@@ -50,17 +51,17 @@ __global__ void layer_norm_forward(float epsilon, RowsView<const X> x, const P* 
 template <Real X, Real P, Real Y>
 __global__ void layer_norm_recompute(RowsView<const X> x, const P* gain, const P* bias, LayerNorm::Saved<float> saved, RowsView<Y> y) {
   const Index t = device::row_of_warp();
-  if (t < x.rows) normalize_row<device::values_per_access<X, P, Y>>(x[t], saved.mean[t], saved.rstd[t], gain, bias, y[t], x.columns);
+  if (device::inside(t, x.rows)) normalize_row<device::values_per_access<X, P, Y>>(x[t], saved.mean[t], saved.rstd[t], gain, bias, y[t], x.columns);
 }
 
 template <Real X, Real P, Real DY>
 __global__ void layer_norm_backward(RowsView<const X> x, const P* gain, LayerNorm::Saved<float> saved, RowsView<const DY> dy, RowsView<float> dx, bool accumulate) {
   constexpr int each = 4;
   const Index t = device::row_of_warp();
-  if (t >= x.rows) return;
+  if (!device::inside(t, x.rows)) return;
   const float mean = saved.mean[t], rstd = saved.rstd[t];
   float sum = 0, product = 0;
-  for (Index c = device::lane() * each; c < x.columns; c += device::warp_lanes * each) {
+  for (Index c = device::lane() * each; device::inside(c, x.columns); c += device::warp_lanes * each) {
     float values[each], slopes[each], gains[each];
     device::load(values, x[t] + c);
     device::load(slopes, dy[t] + c);
@@ -68,7 +69,7 @@ __global__ void layer_norm_backward(RowsView<const X> x, const P* gain, LayerNor
     for (int i = 0; i < each; ++i) sum += slopes[i] * gains[i], product += slopes[i] * gains[i] * (values[i] - mean);
   }
   const float mean_g = device::warp_sum(sum) / static_cast<float>(x.columns), mean_product = device::warp_sum(product) * rstd / static_cast<float>(x.columns);
-  for (Index c = device::lane() * each; c < x.columns; c += device::warp_lanes * each) {
+  for (Index c = device::lane() * each; device::inside(c, x.columns); c += device::warp_lanes * each) {
     float values[each], slopes[each], gains[each], out[each] = {};
     device::load(values, x[t] + c);
     device::load(slopes, dy[t] + c);

@@ -6,6 +6,7 @@
 
 #include <type_traits>
 
+#include <terse/device/bounds.cuh>
 #include <terse/device/cuda.cuh>
 #include <terse/device/indexing.cuh>
 #include <terse/device/numeric.cuh>
@@ -33,12 +34,12 @@ __global__ void invariant_product(RowsView<const A> x, const B* w, RowsView<Y> y
   const Index slice = (x.columns / each + invariant_warps - 1) / invariant_warps * each, begin = warp * slice;
   const Index end = begin + slice < x.columns ? begin + slice : x.columns;
   float sum[height][2] = {};
-  if (column < y.columns)
-    for (Index k = begin; k < end; k += each) {
+  if (device::inside(column, y.columns))
+    for (Index k = begin; device::inside(k, end); k += each) {
       float weights[each][2];
       for (int i = 0; i < each; ++i) device::load(weights[i], w + (k + i) * y.columns + column);
       for (int r = 0; r < height; ++r) {
-        if (first_row + r >= x.rows) break;
+        if (!device::inside(first_row + r, x.rows)) break;
         float values[each];
         device::load(values, x[first_row + r] + k);
         for (int i = 0; i < each; ++i)
@@ -48,9 +49,11 @@ __global__ void invariant_product(RowsView<const A> x, const B* w, RowsView<Y> y
   for (int r = 0; r < height; ++r)
     for (int c = 0; c < 2; ++c) partials.value[warp][r][2 * lane + c] = sum[r][c];
   __syncthreads();
-  for (int k = static_cast<int>(threadIdx.x); k < height * invariant_columns; k += invariant_warps * device::warp_lanes) {
+  for (int k = static_cast<int>(threadIdx.x); device::inside(k, height * invariant_columns); k += invariant_warps * device::warp_lanes) {
     const Index row = first_row + k / invariant_columns, c = Index{blockIdx.x} * invariant_columns + k % invariant_columns;
-    if (row >= y.rows || c >= y.columns) continue;
+    if (!device::inside(row, y.rows) ||
+        !device::inside(c, y.columns))
+      continue;
     float total = 0;
     for (int s = 0; s < invariant_warps; ++s) total += partials.value[s][k / invariant_columns][k % invariant_columns];
     y[row][c] = device::from_float<Y>(total);
@@ -62,20 +65,20 @@ template <int height, Real A, Real B, Real Y>
 __global__ void invariant_product_transposed(RowsView<const A> x, const B* w, RowsView<Y> y) {
   constexpr int each = 4;
   const Index column = device::row_of_warp(), first_row = Index{blockIdx.y} * height;
-  if (column >= y.columns) return;
+  if (!device::inside(column, y.columns)) return;
   float sum[height] = {};
-  for (Index k = device::lane() * each; k < x.columns; k += device::warp_lanes * each) {
+  for (Index k = device::lane() * each; device::inside(k, x.columns); k += device::warp_lanes * each) {
     float weights[each];
     device::load(weights, w + column * x.columns + k);
     for (int r = 0; r < height; ++r) {
-      if (first_row + r >= x.rows) break;
+      if (!device::inside(first_row + r, x.rows)) break;
       float values[each];
       device::load(values, x[first_row + r] + k);
       for (int i = 0; i < each; ++i) sum[r] = fmaf(values[i], weights[i], sum[r]);
     }
   }
   for (int r = 0; r < height; ++r) {
-    if (first_row + r >= x.rows) break;
+    if (!device::inside(first_row + r, x.rows)) break;
     const float total = device::warp_sum(sum[r]);
     if (device::lane() == 0) y[first_row + r][column] = device::from_float<Y>(total);
   }

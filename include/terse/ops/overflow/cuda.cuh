@@ -2,6 +2,7 @@
 #include <cstdint>
 #include <span>
 
+#include <terse/device/bounds.cuh>
 #include <terse/device/cuda.cuh>
 #include <terse/device/indexing.cuh>
 #include <terse/device/numeric.cuh>
@@ -14,7 +15,7 @@ namespace terse::ops::gpu {
 template <Real S>
 __device__ bool any_not_finite(const S* x, Index first, Index n) {
   bool found = false;
-  for (Index i = threadIdx.x; i < n; i += device::block_threads) {
+  for (Index i = threadIdx.x; device::inside(i, n); i += device::block_threads) {
     const float value = device::to_float(x[first + i]);
     found |= !(value - value == 0);
   }
@@ -43,7 +44,7 @@ __global__ void look_at_parameters(const S* gradient, const FlatRange* ranges, s
 template <class Found>
 __global__ void note_document(const Found* found, Index documents, std::int32_t micro_batch, Overflow* overflow) {
   if (overflow->found()) return;
-  for (Index b = 0; b < documents; ++b)
+  for (Index b = 0; device::inside(b, documents); ++b)
     if (found[b] != 0) {
       overflow->micro_batch = micro_batch, overflow->document = static_cast<std::int32_t>(b);
       return;

@@ -6,6 +6,7 @@
 
 #include <terse/core/dtype.hpp>
 #include <terse/core/shape.hpp>
+#include <terse/device/bounds.cuh>
 #include <terse/device/cuda.cuh>
 #include <terse/device/indexing.cuh>
 #include <terse/device/numeric.cuh>
@@ -38,8 +39,8 @@ __global__ void sum_chunks(Terms terms, Index rows, Index columns, Index chunk_r
   const Index first_column = Index{blockIdx.x} * device::warp_lanes * each, column = first_column + lane * each;
   const Index first_row = Index{blockIdx.y} * chunk_rows, last_row = first_row + chunk_rows < rows ? first_row + chunk_rows : rows;
   float total[sums][each] = {};
-  if (column < columns)
-    for (Index t = first_row + warp; t < last_row; t += column_warps) {
+  if (device::inside(column, columns))
+    for (Index t = first_row + warp; device::inside(t, last_row); t += column_warps) {
       float values[sums][each];
       terms(values, t, column);
       for (int s = 0; s < sums; ++s)
@@ -48,9 +49,9 @@ __global__ void sum_chunks(Terms terms, Index rows, Index columns, Index chunk_r
   for (int s = 0; s < sums; ++s)
     for (int i = 0; i < each; ++i) warps.value[warp][s][i][lane] = total[s][i];
   __syncthreads();
-  for (int k = static_cast<int>(threadIdx.x); k < sums * each * device::warp_lanes; k += device::block_threads) {
+  for (int k = static_cast<int>(threadIdx.x); device::inside(k, sums * each * device::warp_lanes); k += device::block_threads) {
     const int s = k / (each * device::warp_lanes), offset = k % (each * device::warp_lanes);
-    if (first_column + offset >= columns) continue;
+    if (!device::inside(first_column + offset, columns)) continue;
     float sum = 0;
     for (int w = 0; w < column_warps; ++w) sum += warps.value[w][s][offset % each][offset / each];
     partial[(Index{blockIdx.y} * sums + s) * columns + first_column + offset] = sum;
@@ -66,10 +67,10 @@ struct Sums {
 template <int sums, Real G>
 __global__ void add_chunks(const float* partial, Index chunks, Index columns, Sums<G, sums> out) {
   const Index column = device::first_value(1);
-  if (column >= columns) return;
+  if (!device::inside(column, columns)) return;
   for (int s = 0; s < sums; ++s) {
     float sum = 0;
-    for (Index chunk = 0; chunk < chunks; ++chunk) sum += partial[(chunk * sums + s) * columns + column];
+    for (Index chunk = 0; device::inside(chunk, chunks); ++chunk) sum += partial[(chunk * sums + s) * columns + column];
     out.value[s][column] = device::from_float<G>(device::to_float(out.value[s][column]) + sum);
   }
 }

@@ -6,6 +6,7 @@
 
 #include <cub/block/block_reduce.cuh>
 
+#include <terse/device/bounds.cuh>
 #include <terse/device/cuda.cuh>
 #include <terse/device/indexing.cuh>
 #include <terse/device/numeric.cuh>
@@ -19,12 +20,12 @@ template <Real T>
 __global__ void fill(T* x, Index n, T value) {
   constexpr int each = device::values_per_access<T>;
   const Index first = device::first_value(each);
-  if (first + each <= n) {
+  if (device::all_inside(first, each, n)) {
     float values[each];
     for (float& v : values) v = device::to_float(value);
     device::store(x + first, values);
   } else {
-    for (Index i = first; i < n; ++i) x[i] = value;
+    for (Index i = first; device::inside(i, n); ++i) x[i] = value;
   }
 }
 
@@ -33,14 +34,14 @@ template <Real X, Real Y>
 __global__ void add(const X* x, Y* y, Index n) {
   constexpr int each = device::values_per_access<X, Y>;
   const Index first = device::first_value(each);
-  if (first + each <= n) {
+  if (device::all_inside(first, each, n)) {
     float values[each], sums[each];
     device::load(values, x + first);
     device::load(sums, y + first);
     for (int i = 0; i < each; ++i) sums[i] += values[i];
     device::store(y + first, sums);
   } else {
-    for (Index i = first; i < n; ++i) y[i] = device::from_float<Y>(device::to_float(y[i]) + device::to_float(x[i]));
+    for (Index i = first; device::inside(i, n); ++i) y[i] = device::from_float<Y>(device::to_float(y[i]) + device::to_float(x[i]));
   }
 }
 
@@ -48,8 +49,8 @@ template <Real P, Real Y>
 __global__ void add_bias(const P* bias, RowsView<Y> y) {
   constexpr int each = device::values_per_access<P, Y>;
   const Index t = device::row_of_warp();
-  if (t >= y.rows) return;
-  for (Index c = device::lane() * each; c < y.columns; c += device::warp_lanes * each) {
+  if (!device::inside(t, y.rows)) return;
+  for (Index c = device::lane() * each; device::inside(c, y.columns); c += device::warp_lanes * each) {
     float values[each], add[each];
     device::load(values, y[t] + c);
     device::load(add, bias + c);
@@ -82,14 +83,14 @@ template <class Term, Real T>
 __global__ void sum_blocks(const T* x, Index n, double* partial) {
   constexpr int each = device::values_per_access<T>;
   double total = 0;
-  for (Index first = device::first_value(each); first < n; first += Index{gridDim.x} * device::block_threads * each) {
+  for (Index first = device::first_value(each); device::inside(first, n); first += Index{gridDim.x} * device::block_threads * each) {
     float sum = 0;
-    if (first + each <= n) {
+    if (device::all_inside(first, each, n)) {
       float values[each];
       device::load(values, x + first);
       for (const float value : values) sum += Term::of(value);
     } else {
-      for (Index i = first; i < n; ++i) sum += Term::of(device::to_float(x[i]));
+      for (Index i = first; device::inside(i, n); ++i) sum += Term::of(device::to_float(x[i]));
     }
     total += static_cast<double>(sum);
   }
@@ -104,7 +105,7 @@ __device__ inline void finish(double total, bool* finite) { *finite = total == 0
 template <class Result>
 __global__ void sum_partials(const double* partial, Index count, Result* result) {
   double total = 0;
-  for (Index i = threadIdx.x; i < count; i += device::block_threads) total += partial[i];
+  for (Index i = threadIdx.x; device::inside(i, count); i += device::block_threads) total += partial[i];
   const double sum = BlockSum(device::shared<BlockSum::TempStorage>()).Sum(total);
   if (threadIdx.x == 0) finish(sum, result);
 }

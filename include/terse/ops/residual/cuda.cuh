@@ -1,6 +1,7 @@
 #pragma once
 #include <type_traits>
 
+#include <terse/device/bounds.cuh>
 #include <terse/device/cuda.cuh>
 #include <terse/device/indexing.cuh>
 #include <terse/device/numeric.cuh>
@@ -15,9 +16,9 @@ template <Real S, Real P>
 __global__ void residual(BatchDropout dropout, RowsView<const S> x, RowsView<const S> branch, const P* bias, RowsView<S> y) {
   constexpr int each = device::values_per_access<S, P>;
   const Index t = device::row_of_warp();
-  if (t >= x.rows) return;
+  if (!device::inside(t, x.rows)) return;
   const auto row = dropout.row(t);
-  for (Index c = device::lane() * each; c < x.columns; c += device::warp_lanes * each) {
+  for (Index c = device::lane() * each; device::inside(c, x.columns); c += device::warp_lanes * each) {
     float values[each], joins[each], biases[each];
     device::load(values, x[t] + c);
     device::load(joins, branch[t] + c);
@@ -33,9 +34,9 @@ template <Real X, Real Y>
 __global__ void apply_dropout(BatchDropout dropout, RowsView<const X> x, RowsView<Y> y) {
   constexpr int each = device::values_per_access<X, Y>;
   const Index t = device::row_of_warp();
-  if (t >= x.rows) return;
+  if (!device::inside(t, x.rows)) return;
   const auto row = dropout.row(t);
-  for (Index c = device::lane() * each; c < x.columns; c += device::warp_lanes * each) {
+  for (Index c = device::lane() * each; device::inside(c, x.columns); c += device::warp_lanes * each) {
     float values[each];
     device::load(values, x[t] + c);
     dropout.apply(values, row, c);

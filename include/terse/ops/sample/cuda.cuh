@@ -8,6 +8,7 @@
 #include <cub/block/block_reduce.cuh>
 #include <cub/block/block_scan.cuh>
 
+#include <terse/device/bounds.cuh>
 #include <terse/device/cuda.cuh>
 #include <terse/device/indexing.cuh>
 #include <terse/device/numeric.cuh>
@@ -58,7 +59,7 @@ struct SampleRow {
   template <class Term>
   __device__ double total(Term term) {
     double mine = 0;
-    for (int v = static_cast<int>(threadIdx.x); v < vocabulary; v += softmax_threads) mine += term(v);
+    for (int v = static_cast<int>(threadIdx.x); device::inside(v, vocabulary); v += softmax_threads) mine += term(v);
     const double sum = SampleSum(shared.sum).Sum(mine);
     if (threadIdx.x == 0) shared.total = sum;
     __syncthreads();
@@ -70,9 +71,9 @@ struct SampleRow {
   __device__ int first_beyond(Term term, double bound) {
     if (threadIdx.x == 0) shared.first = vocabulary, shared.last = 0;  // the scan is a barrier
     double before = 0;
-    for (int tile = 0; tile < vocabulary; tile += softmax_threads) {
+    for (int tile = 0; device::inside(tile, vocabulary); tile += softmax_threads) {
       const int v = tile + static_cast<int>(threadIdx.x);
-      const double mine = v < vocabulary ? term(v) : 0;
+      const double mine = device::inside(v, vocabulary) ? term(v) : 0;
       double up_to = 0, all = 0;
       SampleScan(shared.scan).InclusiveSum(mine, up_to, all);
       if (mine > 0) {
@@ -84,7 +85,7 @@ struct SampleRow {
       before += all;
     }
     const int result = shared.first < vocabulary ? shared.first : shared.last;
-    __syncthreads();
+    __syncthreads();  // all have read it before another search begins
     return result;
   }
 
@@ -92,9 +93,9 @@ struct SampleRow {
   __device__ float kth_largest(int k) {
     std::uint32_t found = 0, digits = 0;
     for (int shift = 24; shift >= 0; shift -= 8) {
-      for (int i = static_cast<int>(threadIdx.x); i < 256; i += softmax_threads) shared.counts[i] = 0;
+      for (int i = static_cast<int>(threadIdx.x); device::inside(i, 256); i += softmax_threads) shared.counts[i] = 0;
       __syncthreads();
-      for (int v = static_cast<int>(threadIdx.x); v < vocabulary; v += softmax_threads)
+      for (int v = static_cast<int>(threadIdx.x); device::inside(v, vocabulary); v += softmax_threads)
         if (const std::uint32_t o = order_of(logit(v)); (o & digits) == found) atomicAdd(&shared.counts[o >> shift & 255u], 1u);
       __syncthreads();
       if (threadIdx.x == 0) {

@@ -26,6 +26,10 @@ void set_memory(std::size_t bytes);
 std::size_t memory_used(int device);
 std::size_t peak_memory_used(int device);
 
+/// Leaves out the synchronisation, or loosens the bounds check, at a place: "file:line", or "file:line@kernel" for one kernel's alone; "": none. At the
+/// start HOSTCUDA_OMIT.
+void omit(const std::string& place);
+
 /// What the machine found last, in words; empty if nothing since the last reset.
 std::string last_report();
 /// Of the current device: drops queued work, and an error that stays (as those of kernels do). Allocations, streams and events remain.

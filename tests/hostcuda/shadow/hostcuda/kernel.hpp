@@ -33,12 +33,13 @@ struct Fragments {
 };
 
 /// Waits for the lanes of `mask`; the last of them to come works out everybody's result, so none can be overwritten by a lane that runs ahead.
-/// `part`: an Exchange, MatrixRow or Fragments of this lane. Lanes that have ended, or that the block doesn't have, count as come.
+/// `part`: an Exchange, MatrixRow or Fragments of this lane. Lanes that have ended, or that the block doesn't have, count as come. Memory is ordered by
+/// syncwarp alone: shuffles and votes "do not imply a memory barrier" (Programming Guide, "Warp Shuffle Functions", "Warp Vote Functions").
 void warp_collective(WarpOperation, unsigned mask, void* part, Where);
 
 enum class Barrier : unsigned char { sync, sync_count, sync_and, sync_or };
-/// __syncthreads and its kin. Threads that have ended count as come.
-int block_barrier(Barrier, bool predicate, Where);
+/// __syncthreads and its kin. Threads that have ended count as come. `orders` false: an order of memory isn't told to ThreadSanitizer.
+int block_barrier(Barrier, bool predicate, Where, bool orders = true);
 
 /// The block's dynamic shared memory; fails where the launch gave fewer bytes.
 void* shared_memory(std::size_t bytes, Where);
@@ -63,7 +64,10 @@ bool landing_copy(int groups, Copy& next);
 [[noreturn]] void fail(Where, const char* format, ...) __attribute__((format(printf, 2, 3)));
 /// The emulated device's compute capability, 75 or 80; for the device that the running kernel is on.
 int capability();
-/// True where HOSTCUDA_OMIT names this place: the wait there is to be left out. Counts the place for HOSTCUDA_LIST.
+/// True where HOSTCUDA_OMIT names this place (and kernel): the wait there is to be left out, the bounds check to be loosened. Notes the place for
+/// HOSTCUDA_LIST.
 bool omitted(Where, const char* what);
+/// False where `omitted` would do nothing.
+extern bool places_matter;
 
 }  // namespace hostcuda

@@ -10,14 +10,15 @@
 inline void __syncthreads(hostcuda::Where where = hostcuda::Where::here()) {
   if (!hostcuda::omitted(where, "__syncthreads")) hostcuda::block_barrier(hostcuda::Barrier::sync, false, where);
 }
+// Of these the answer can't be left out, but that they order memory.
 inline int __syncthreads_count(int predicate, hostcuda::Where where = hostcuda::Where::here()) {
-  return hostcuda::block_barrier(hostcuda::Barrier::sync_count, predicate != 0, where);
+  return hostcuda::block_barrier(hostcuda::Barrier::sync_count, predicate != 0, where, !hostcuda::omitted(where, "__syncthreads_count"));
 }
 inline int __syncthreads_and(int predicate, hostcuda::Where where = hostcuda::Where::here()) {
-  return hostcuda::block_barrier(hostcuda::Barrier::sync_and, predicate != 0, where);
+  return hostcuda::block_barrier(hostcuda::Barrier::sync_and, predicate != 0, where, !hostcuda::omitted(where, "__syncthreads_and"));
 }
 inline int __syncthreads_or(int predicate, hostcuda::Where where = hostcuda::Where::here()) {
-  return hostcuda::block_barrier(hostcuda::Barrier::sync_or, predicate != 0, where);
+  return hostcuda::block_barrier(hostcuda::Barrier::sync_or, predicate != 0, where, !hostcuda::omitted(where, "__syncthreads_or"));
 }
 inline void __syncwarp(unsigned mask = 0xFFFFFFFFu, hostcuda::Where where = hostcuda::Where::here()) {
   hostcuda::Exchange nothing;

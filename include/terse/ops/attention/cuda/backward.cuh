@@ -4,6 +4,7 @@
 
 #include <cuda_runtime.h>
 
+#include <terse/device/bounds.cuh>
 #include <terse/device/numeric.cuh>
 #include <terse/device/shared.cuh>
 #include <terse/ops/attention/cuda/kept.cuh>
@@ -38,11 +39,11 @@ __global__ void __launch_bounds__(threads, blocks_per_sm<T, D>)
   constexpr int rows = tile_rows<T, D>, groups = rows / group;
   constexpr float scale = score_scale(D);
   const Place place(documents, static_cast<int>(blockIdx.x));
-  if (place.first >= place.length) return;
+  if (!device::inside(place.first, place.length)) return;
   auto& memory = device::shared<BackwardMemory<T, D>>();
   const Lane lane;
   const int head = static_cast<int>(blockIdx.y), first = place.first + lane.warp * group;  // this warp's queries
-  const int diagonal = first < place.length ? first : -group;                              // the last group of keys they see
+  const int diagonal = device::inside(first, place.length) ? first : -group;               // the last group of keys they see
   const HeadRows<const T> queries(qkv, place, head * D), keys(qkv, place, out.columns + head * D), values(qkv, place, 2 * out.columns + head * D);
   const HeadRows<const T> outs(out, place, head * D), douts(dout, place, head * D);
 
@@ -50,7 +51,7 @@ __global__ void __launch_bounds__(threads, blocks_per_sm<T, D>)
   for (int r = 0; r < 2; ++r) {
     const int row = first + lane.row + 8 * r;
     own[r] = {*HeadRows<const float>(log_sums, place, head)[row] * log2_e, sum_of_row(part_of_dot<D>(outs[row], douts[row], lane))};
-    if (lane.column == 0 && row < place.length) terms[head * qkv.rows + place.start + row] = own[r];
+    if (lane.column == 0 && device::inside(row, place.length)) terms[head * qkv.rows + place.start + row] = own[r];
   }
   const OwnRows<T, D> own_queries(queries, first, lane), own_douts(douts, first, lane);
   float dq[D / 8][4] = {};
@@ -61,7 +62,7 @@ __global__ void __launch_bounds__(threads, blocks_per_sm<T, D>)
       [&](int key, int stage) {
 #pragma unroll 1  // both groups at once would take more registers than there are
         for (int n = 0; n < groups; ++n) {
-          if (key + group * n > diagonal) break;
+          if (!device::up_to(key + group * n, diagonal, group)) break;
           float scores[2][4] = {}, slopes[2][4] = {};
           multiply_transposed(scores, own_queries, memory.left[stage], group * n, lane);
           multiply_transposed(slopes, own_douts, memory.right[stage], group * n, lane);
@@ -74,7 +75,7 @@ __global__ void __launch_bounds__(threads, blocks_per_sm<T, D>)
           for_each_sum(lane, [&](int j, int i, int query, int column) {
             const bool is_kept = bits[i / 2] >> (4 * j + i % 2) & 1;
             const float slope = is_kept ? slopes[j][i] * dropout.scale : 0;
-            slopes[j][i] = on_diagonal && column > query ? 0 : probability(scores[j][i], scale, own[i / 2]) * (slope - own[i / 2].delta);
+            slopes[j][i] = on_diagonal && !device::up_to(column, query) ? 0 : probability(scores[j][i], scale, own[i / 2]) * (slope - own[i / 2].delta);
           });
           multiply(dq, slopes, memory.left[stage], group * n, memory.exchange[lane.warp], lane);
         }
@@ -90,7 +91,7 @@ __global__ void __launch_bounds__(threads, blocks_per_sm<T, D>)
   constexpr int rows = tile_rows<T, D>, groups = rows / group;
   constexpr float scale = score_scale(D);
   const Place place(documents, static_cast<int>(blockIdx.x));
-  if (place.first >= place.length) return;
+  if (!device::inside(place.first, place.length)) return;
   auto& memory = device::shared<BackwardMemory<T, D>>();
   const Lane lane;
   const int head = static_cast<int>(blockIdx.y), first = place.first + lane.warp * group;  // this warp's keys
@@ -108,9 +109,11 @@ __global__ void __launch_bounds__(threads, blocks_per_sm<T, D>)
 #pragma unroll 1
         for (int n = 0; n < groups; ++n) {
           const int query = tile + group * n;
-          if (query < first || query >= place.length) continue;
+          if (!device::up_to(first, query, group) ||
+              !device::inside(query, place.length))
+            continue;
           QueryTerms of[4];  // of this lane's queries: columns column, column + 1, and 8 further
-          for (int i = 0; i < 4; ++i) of[i] = head_terms[min(query + lane.column + i % 2 + i / 2 * 8, place.length - 1)];
+          for (int i = 0; i < 4; ++i) of[i] = head_terms[device::clamped(query + lane.column + i % 2 + i / 2 * 8, place.length)];
           float probabilities[2][4] = {}, slopes[2][4] = {};
           multiply_transposed(probabilities, own_keys, memory.left[stage], group * n, lane);
           multiply_transposed(slopes, own_values, memory.right[stage], group * n, lane);
@@ -119,9 +122,10 @@ __global__ void __launch_bounds__(threads, blocks_per_sm<T, D>)
             const Kept kept(memory.dropout, query, first, lane);
             for (int i = 0; i < 4; ++i) bits[i] = kept.bits(lane.column + i % 2 + i / 2 * 8, lane.row);
           }
-          const bool is_partial = query == first || query + group > place.length;
+          const bool is_partial = query == first || !device::all_inside(query, group, place.length);
           for_each_sum(lane, [&](int j, int i, int key, int column) {
-            const bool is_seen = !is_partial || (query + column >= first + key && query + column < place.length), is_kept = bits[2 * j + i % 2] >> (i / 2 * 4) & 1;
+            const bool is_below = device::up_to(first + key, query + column);
+            const bool is_seen = !is_partial || (is_below && device::inside(query + column, place.length)), is_kept = bits[2 * j + i % 2] >> (i / 2 * 4) & 1;
             const float p = is_seen ? probability(probabilities[j][i], scale, of[2 * j + i % 2]) : 0, slope = is_kept ? slopes[j][i] * dropout.scale : 0;
             probabilities[j][i] = is_kept ? p : 0;
             slopes[j][i] = is_seen ? p * (slope - of[2 * j + i % 2].delta) : 0;

@@ -2,6 +2,7 @@
 
 #include <cuda_runtime.h>
 
+#include <terse/device/bounds.cuh>
 #include <terse/device/shared.cuh>
 #include <terse/ops/attention/cuda/kept.cuh>
 #include <terse/ops/attention/cuda/products.cuh>
@@ -24,11 +25,11 @@ __global__ void __launch_bounds__(threads, blocks_per_sm<T, D>)
   constexpr int rows = tile_rows<T, D>, groups = rows / group;
   constexpr float scale = score_scale(D);
   const Place place(documents, static_cast<int>(blockIdx.x));
-  if (place.first >= place.length) return;
+  if (!device::inside(place.first, place.length)) return;
   auto& memory = device::shared<ForwardMemory<T, D>>();
   const Lane lane;
   const int head = static_cast<int>(blockIdx.y), first = place.first + lane.warp * group;  // this warp's queries
-  const int diagonal = first < place.length ? first : -group;                              // the last group of keys they see
+  const int diagonal = device::inside(first, place.length) ? first : -group;               // the last group of keys they see
   const HeadRows<const T> queries(qkv, place, head * D), keys(qkv, place, out.columns + head * D), values(qkv, place, 2 * out.columns + head * D);
 
   const OwnRows<T, D> own(queries, first, lane);
@@ -44,16 +45,16 @@ __global__ void __launch_bounds__(threads, blocks_per_sm<T, D>)
         float scores[groups][2][4] = {}, shrink[2];
 #pragma unroll
         for (int n = 0; n < groups; ++n) {
-          if (n >= seen) break;
+          if (!device::inside(n, seen)) break;
           multiply_transposed(scores[n], own, memory.keys[stage], group * n, lane);
-          if (key + group * n == diagonal) for_each_sum(lane, [&](int j, int i, int query, int column) { if (column > query) scores[n][j][i] = -INFINITY; });
+          if (key + group * n == diagonal) for_each_sum(lane, [&](int j, int i, int query, int column) { if (!device::up_to(column, query)) scores[n][j][i] = -INFINITY; });
         }
         softmax.take(scores, seen, scale * log2_e, shrink);
 #pragma unroll
         for (int n = 0; n < D / 8; ++n) sums[n][0] *= shrink[0], sums[n][1] *= shrink[0], sums[n][2] *= shrink[1], sums[n][3] *= shrink[1];
 #pragma unroll
         for (int n = 0; n < groups; ++n) {
-          if (n >= seen) continue;  // not break: for 10.0 and 12.0 nvcc 13 would then keep scores in memory
+          if (!device::inside(n, seen)) continue;  // not break: for 10.0 and 12.0 nvcc 13 would then keep scores in memory
           if (dropout.active()) {
             const Kept kept(memory.dropout, first, key + group * n, lane);
             const std::uint32_t bits[2] = {kept.bits(lane.row, lane.column), kept.bits(lane.row + 8, lane.column)};
@@ -70,7 +71,7 @@ __global__ void __launch_bounds__(threads, blocks_per_sm<T, D>)
   if (lane.column != 0) return;
   const HeadRows<float> head_log_sums(log_sums, place, head);
   for (int r = 0; r < 2; ++r)
-    if (const int row = first + lane.row + 8 * r; row < place.length) *head_log_sums[row] = softmax.largest[r] * scale + logf(totals[r]);
+    if (const int row = first + lane.row + 8 * r; device::inside(row, place.length)) *head_log_sums[row] = softmax.largest[r] * scale + logf(totals[r]);
 }
 
 }  // namespace terse::ops::gpu::attention

@@ -5,6 +5,7 @@
 #include <bit>
 #include <cstdint>
 
+#include <terse/device/bounds.cuh>
 #include <terse/device/numeric.cuh>
 #include <terse/ops/attention/cuda/tiles.cuh>
 
@@ -137,7 +138,7 @@ __device__ inline void store_rows(const HeadRows<T>& to, int first, const float 
 #pragma unroll
   for (int r = 0; r < 2; ++r) {
     const int row = first + lane.row + 8 * r;
-    if (row >= to.length) continue;
+    if (!device::inside(row, to.length)) continue;
     T* const values = to[row] + lane.column;
 #pragma unroll
     for (int n = 0; n < D / 8; ++n) {

@@ -8,6 +8,7 @@
 
 #include <terse/core/dtype.hpp>
 #include <terse/core/shape.hpp>
+#include <terse/device/bounds.cuh>
 #include <terse/device/ptx.cuh>
 #include <terse/device/warp.cuh>
 #include <terse/tensor/view.hpp>
@@ -77,7 +78,7 @@ struct HeadRows {
   int stride, length;
 
   __device__ HeadRows(RowsView<T> all, const Place& place, Index column) : data(all[place.start] + column), stride(static_cast<int>(all.columns)), length(place.length) {}
-  __device__ T* operator[](int row) const { return data + Index{min(row, length - 1)} * stride; }
+  __device__ T* operator[](int row) const { return data + Index{device::clamped(row, length)} * stride; }
 };
 
 /// Rows in shared memory. The 16 bytes between them put any eight rows' 16 bytes into different banks.
@@ -93,7 +94,7 @@ template <class T, int D>
 __device__ inline void begin_copies(Tile<T, D>& left, const HeadRows<const T>& left_rows, Tile<T, D>& right, const HeadRows<const T>& right_rows, int first) {
   using Rows = Tile<T, D>;
 #pragma unroll 1  // more at once take registers that the sums need
-  for (int i = static_cast<int>(threadIdx.x); i < Rows::rows * Rows::copies_per_row; i += threads) {
+  for (int i = static_cast<int>(threadIdx.x); device::inside(i, Rows::rows * Rows::copies_per_row); i += threads) {
     const int row = i / Rows::copies_per_row, column = i % Rows::copies_per_row * Rows::values_per_copy;
     device::copy_async_16(&left.values[row][column], left_rows[first + row] + column);
     device::copy_async_16(&right.values[row][column], right_rows[first + row] + column);
@@ -105,10 +106,10 @@ template <int rows, class Copy, class Work>
 __device__ inline void for_each_tile(int first, int end, Copy copy, Work work) {
   copy(first, 0);
   device::commit_copies();
-  for (int row = first, stage = 0; row < end; row += rows, stage ^= 1) {
+  for (int row = first, stage = 0; device::inside(row, end); row += rows, stage ^= 1) {
     device::wait_for_copies<0>();
     __syncthreads();  // everybody's part of this tile is there, and nobody reads the one before any more
-    if (row + rows < end) {
+    if (device::inside(row + rows, end)) {
       copy(row + rows, stage ^ 1);
       device::commit_copies();
     }
