@@ -27,7 +27,7 @@ if(terse_cuda)
   find_package(CUDAToolkit REQUIRED)
   add_library(terse_cuda INTERFACE)
   add_library(terse::cuda ALIAS terse_cuda)
-  target_link_libraries(terse_cuda INTERFACE terse CUDA::cudart CUDA::cublasLt)
+  target_link_libraries(terse_cuda INTERFACE terse::terse CUDA::cudart CUDA::cublasLt)
   # Header and library from one place: Kaggle has two versions.
   find_path(TERSE_NCCL_INCLUDE nccl.h HINTS ${CUDAToolkit_INCLUDE_DIRS})
   find_library(TERSE_NCCL_LIBRARY nccl HINTS ${TERSE_NCCL_INCLUDE}/../lib ${CUDAToolkit_LIBRARY_DIR})

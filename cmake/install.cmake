@@ -18,7 +18,7 @@ configure_package_config_file(cmake/terseConfig.cmake.in ${PROJECT_BINARY_DIR}/p
                               PATH_VARS share)
 write_basic_package_version_file(${PROJECT_BINARY_DIR}/package/terseConfigVersion.cmake COMPATIBILITY SameMinorVersion)
 install(FILES ${PROJECT_BINARY_DIR}/package/terseConfig.cmake ${PROJECT_BINARY_DIR}/package/terseConfigVersion.cmake
-              cmake/build_type.cmake cmake/dependencies.cmake
+              cmake/build_type.cmake cmake/cuda.cmake cmake/dependencies.cmake cmake/mpi.cmake
         DESTINATION ${package})
 
 # terse.pc. A library or header in one of the compiler's own folders needs no -L or -I.

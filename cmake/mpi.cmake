@@ -10,7 +10,7 @@ if(TERSE_MPI)
   if(MPI_CXX_FOUND)
     add_library(terse_mpi INTERFACE)
     add_library(terse::mpi ALIAS terse_mpi)
-    target_link_libraries(terse_mpi INTERFACE terse MPI::MPI_CXX)
+    target_link_libraries(terse_mpi INTERFACE terse::terse MPI::MPI_CXX)
     target_compile_definitions(terse_mpi INTERFACE TERSE_WITH_MPI OMPI_SKIP_MPICXX MPICH_SKIP_MPICXX) # not the C++ bindings that MPI dropped in 2012
     message(STATUS "terse: MPI ${MPI_CXX_VERSION} found: terse::mpi")
   endif()

@@ -18,6 +18,7 @@
 #include "commands.hpp"
 #include "gpus.hpp"
 #include "machine.hpp"
+#include "ranks.hpp"
 #include "usage.hpp"
 
 namespace summarize {
@@ -118,12 +119,18 @@ void look_at_threads(const Machine& machine, std::vector<Finding>& findings) {
 }
 
 void look_at_launcher(std::vector<Finding>& findings) {
-  for (const char* name : {"WORLD_SIZE", "OMPI_COMM_WORLD_SIZE", "SLURM_STEP_NUM_TASKS"})
-    if (const int size = std::atoi(environment(name).c_str()); size > 1)
-      findings.push_back({concat(name, "=", size, ": a launcher started ", size, " processes, and this build's ranks are threads of one, so each would train alone"),
-                          concat("start the program once, with --ranks ", size), Failure::usage});
-  if (const int port = std::atoi(environment("MASTER_PORT").c_str()); port > 0 && port < 65536 && port_in_use(port))
-    findings.push_back({concat("port ", port, " (MASTER_PORT) is in use"), "end what listens there (ss -ltnp), or choose another port", Failure::device});
+  try {
+    const auto here = dist::environment();
+    if (!here.is_one_machine() && !has_mpi())
+      findings.push_back({concat(name_of(here.launcher), " started ", here.size, " ranks on several machines, and this build has no MPI"),
+                          "install libopenmpi-dev and build again, or stay on one machine", Failure::usage});
+    // torchrun's own agent listens there.
+    const int port = std::atoi(environment("MASTER_PORT").c_str());
+    if (here.launcher == dist::Launcher::none && port > 0 && port < 65536 && port_in_use(port))
+      findings.push_back({concat("port ", port, " (MASTER_PORT) is in use"), "end what listens there (ss -ltnp), or choose another port", Failure::device});
+  } catch (const Error& error) {
+    findings.push_back({error.what(), "see docs/cli.md, \"Ranks as processes\"", Failure::usage});
+  }
 }
 
 void look_at_gpus(const Machine& machine, std::vector<Finding>& findings) {
@@ -165,7 +172,7 @@ std::vector<Answer> known_problems(const Machine& machine) {
                                         "CUDA_VISIBLE_DEVICES must not hide one",
                                         has_cuda() ? "" : ". This build trains on the CPU, with --ranks threads")},
           {"address already in use",
-           "another run has the port: end it, or choose another one (torchrun --master_port=29501). Ranks of this build are threads and need no port"},
+           "another run has the port: end it, or choose another one (torchrun --master_port=29501). It is torchrun's: ranks of one machine need no port"},
           {"NCCL errors",
            concat("NCCL_DEBUG=INFO says which call failed; NCCL_P2P_DISABLE=1 helps where GPUs can't read each other's memory", has_nccl() ? "" : ". This build has no NCCL")},
           {"out of memory", concat("`", program_name(), " plan` says before the run what it takes; ", byte_size(machine.effective_memory()),
@@ -173,7 +180,7 @@ std::vector<Answer> known_problems(const Machine& machine) {
 }
 
 ordered_json to_json(const Machine& machine, const Disk& disk, const std::vector<Finding>& findings) {
-  ordered_json build{{"version", TERSE_VERSION}, {"compiler", compiler()}, {"optimized", is_optimized}, {"cuda", has_cuda()}, {"nccl", has_nccl()}, {"mpi", false},
+  ordered_json build{{"version", TERSE_VERSION}, {"compiler", compiler()}, {"optimized", is_optimized}, {"cuda", has_cuda()}, {"nccl", has_nccl()}, {"mpi", has_mpi()},
                      {"openmp", has_openmp}, {"blas", blas()}, {"vector_bytes", vector_register_bytes}, {"instructions", names(compiled_features)},
                      {"models", ordered_json::array()}};
   for (const auto& entry : compiled_models())
@@ -213,7 +220,7 @@ std::string instructions_in_words() {
 void print_all(const Machine& machine, const Disk& disk, const std::vector<Finding>& findings) {
   const auto set = [](const char* name) { return environment(name).empty() ? "not set" : environment(name); };
   print("build", {{"terse", concat(TERSE_VERSION, ", ", compiler(), is_optimized ? ", optimized" : ", not optimized")},
-                  {"devices", concat("CPU; CUDA: ", has_cuda() ? "yes" : "no", ", NCCL: ", has_nccl() ? "yes" : "no", ", MPI: no")},
+                  {"devices", concat("CPU; CUDA: ", has_cuda() ? "yes" : "no", ", NCCL: ", has_nccl() ? "yes" : "no", ", MPI: ", has_mpi() ? "yes" : "no")},
                   {"matrices", blas()},
                   {"SIMD", concat(vector_register_bytes, " bytes, compiled for ", names(compiled_features & well_known))},
                   {"models", has_cuda() ? concat("CPU: ", models_in_words("cpu"), "; CUDA: ", models_in_words("cuda")) : models_in_words()}});

@@ -20,7 +20,9 @@ dist::World join(const dist::Environment&);
 /// Errors     Failure::usage, on every rank, the same: names the rank and the value
 void require_agreement(const dist::World&, const nlohmann::ordered_json& mine);
 
-/// By MPI; nothing in a program that was built without it.
+/// This program was built with MPI.
+bool has_mpi();
+/// By MPI; nothing without it.
 std::unique_ptr<dist::Communicator> rank_by_mpi();
 
 }  // namespace summarize

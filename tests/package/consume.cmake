@@ -2,6 +2,9 @@
 #
 # Builds tests/package/consumer as a user would and runs it. HOW pkg_config is one line of the compiler.
 cmake_minimum_required(VERSION 3.22)
+if(NVCC)
+  set(ENV{CUDACXX} ${NVCC})
+endif()
 file(REMOVE_RECURSE ${BUILD})
 file(MAKE_DIRECTORY ${BUILD})
 if(HOW STREQUAL "pkg_config")

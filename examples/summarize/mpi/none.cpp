@@ -3,6 +3,7 @@
 
 namespace summarize {
 
+bool has_mpi() { return false; }
 std::unique_ptr<dist::Communicator> rank_by_mpi() { return nullptr; }
 
 }  // namespace summarize
