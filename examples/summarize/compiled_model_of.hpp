@@ -97,7 +97,7 @@ class CompiledModelOf final : public CompiledModel {
   }
   /// A rank's texts, back to where their prompts came from.
   static void deal(std::vector<decode::Generation> made, std::size_t rank, std::size_t ranks, std::vector<decode::Generation>& texts) {
-    for (std::size_t i = 0; i < made.size(); ++i) texts[rank + i * ranks] = std::move(made[i]);
+    for (std::size_t i = 0; i < made.size(); ++i) texts.at(rank + i * ranks) = std::move(made[i]);
   }
 
   /// The first parameters of a new run.

@@ -1,6 +1,7 @@
 // evaluate and predict: summaries for a CSV of dialogues, judged or submitted.
 #include <chrono>
 #include <fstream>
+#include <functional>
 #include <iostream>
 
 #include <nlohmann/json.hpp>
@@ -10,6 +11,8 @@
 #include <terse/train/progress.hpp>
 
 #include "commands.hpp"
+#include "ranks.hpp"
+#include "run_folder.hpp"
 #include "texts.hpp"
 
 namespace summarize {
@@ -30,8 +33,26 @@ GenerateJob generate_job(const Options& options, const Checkpoint& checkpoint, s
           .end_of_text = checkpoint.tokenizer.end_of_text(), .world = options.world, .ranks = ranks, .threads = options.threads_of_each(ranks), .decode_batch = options.decode_batch};
 }
 
+namespace {
+
+/// What ranks that are processes must have in common to share the prompts.
+ordered_json identity_of(const Options& options, const Checkpoint& checkpoint, const std::vector<std::vector<TokenId>>& prompts) {
+  const auto& strategy = options.strategy;
+  std::size_t mixed = 0;
+  for (const auto& prompt : prompts) {
+    const auto bytes = std::as_bytes(std::span(prompt));
+    mixed = (mixed ^ std::hash<std::string_view>{}({reinterpret_cast<const char*>(bytes.data()), bytes.size()})) * 0x9E3779B97F4A7C15u;  // the golden ratio: order counts
+  }
+  return {{"prompts", concat(prompts.size(), ", checksum ", mixed)}, {"checkpoint", concat("step ", checkpoint_step(checkpoint.folder))}, {"model", checkpoint.entry->model},
+          {"precision", checkpoint.entry->precision}, {"seed", options.seed}, {"greedy", strategy.greedy}, {"temperature", strategy.temperature}, {"top-k", strategy.top_k},
+          {"top-p", strategy.top_p}, {"max-new", strategy.max_new}};
+}
+
+}  // namespace
+
 Summaries write_summaries(const char* what, const Options& options, const Checkpoint& checkpoint, const text::Dialogues& dialogues) {
   const auto prompts = text::make_prompts(checkpoint.tokenizer, dialogues, longest_prompt(options, *checkpoint.entry));
+  require_agreement(*options.world, identity_of(options, checkpoint, prompts));
   auto job = generate_job(options, checkpoint, prompts);
   const long total = static_cast<long>(prompts.size());
   train::Progress progress(what, total, std::max(1L, total / 10));
@@ -47,7 +68,7 @@ Summaries write_summaries(const char* what, const Options& options, const Checkp
   };
   summaries.generations = checkpoint.entry->make()->generate(job);
   summaries.seconds = seconds();
-  if (interrupted()) fail(Failure::interrupted, "interrupted after ", done, " of ", total, " summaries; nothing was written");
+  if (options.world->any(interrupted())) fail(Failure::interrupted, "interrupted after ", done, " of ", total, " summaries; nothing was written");
   for (const auto& generation : summaries.generations) summaries.texts.push_back(checkpoint.text(generation.text_ids()));
   return summaries;
 }

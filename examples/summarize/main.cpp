@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <chrono>
 #include <csignal>
 #include <cstring>
 #include <iostream>
@@ -70,11 +71,21 @@ void silence(const Options& options, int rank) {
   ::dup2(file, STDOUT_FILENO), ::dup2(file, STDERR_FILENO), ::close(file);
 }
 
+/// Rank 0 runs here, as far as variables say; what is wrong with them is said elsewhere.
+bool is_first_process() {
+  try {
+    return dist::environment().rank == 0;
+  } catch (const terse::Error&) {
+    return true;
+  }
+}
+
 /// Meets the other ranks, where somebody started several; else the ranks will be threads.
 dist::World make_world(const dist::Environment& here, const Options& options) {
   if (here.launcher == dist::Launcher::none) return dist::World(options.ranks);
+  dist::World world = join(here, std::chrono::seconds(options.rank_timeout));
   if (here.rank > 0) silence(options, here.rank);
-  return join(here);
+  return world;
 }
 
 bool has_model(const char* name) {
@@ -126,11 +137,8 @@ int main_of(int argc, char** argv, std::optional<dist::World>& world) {
   CLI::App& chosen = *app.get_subcommands().front();
   const std::string command = chosen.get_name();
   const std::set<std::string> is_shared_out{"train", "run", "evaluate", "predict"};
-  auto here = dist::environment();
-  if (!is_shared_out.contains(command)) {  // rank 0 does it alone
-    if (here.rank > 0) return 0;
-    here = {};
-  }
+  if (!is_shared_out.contains(command) && !is_first_process()) return 0;  // rank 0 does it alone
+  const auto here = is_shared_out.contains(command) ? dist::environment() : dist::Environment{};
   if (here.launcher != dist::Launcher::none) take_ranks(chosen, here);
   if (command == "train" || command == "run") complete(chosen, options);
   choose_device(chosen, here, options);
@@ -161,26 +169,17 @@ namespace summarize {
 
 namespace {
 
-/// What is wrong with every rank before they have met, the first one says.
-bool is_first_process() {
-  try {
-    return dist::environment().rank == 0;
-  } catch (const terse::Error&) {
-    return true;
-  }
-}
-
 /// The exit code of an error, which is said in one line: by one rank, where several fail at the same time.
 int end_with(terse::Failure failure, const std::string& message, const std::optional<dist::World>& world) {
-  bool speaks = world || is_first_process();
-  if (world && world->has_processes()) {
-    dist::Communicator& own = *world->own();
-    own.give_up();
-    speaks = failure == Failure::rank ? own.is_lowest_survivor() : !own.a_lower_rank_fails_too();
-  }
+  dist::Communicator* const own = world ? world->own() : nullptr;
+  // Before ranks have met, the first one says what is wrong with their common command line or files.
+  bool speaks = world || is_first_process() || (failure != Failure::usage && failure != Failure::bad_input);
+  if (own != nullptr) speaks = failure == Failure::rank ? own->is_lowest_survivor() : !own->a_lower_rank_fails_too();
+  if (own != nullptr && own->rank() > 0 && interrupted()) speaks = false;  // somebody ends it, and knows why
   const std::string line = program_name() + ": error: " + one_line(message) + "\n";
-  if (speaks && ::write(terminal, line.data(), line.size()) < 0) return static_cast<int>(failure);
-  return static_cast<int>(failure);
+  const bool is_said = !speaks || ::write(terminal, line.data(), line.size()) >= 0;
+  if (own != nullptr) own->give_up(failure);
+  return static_cast<int>(is_said ? failure : Failure::cannot_write);
 }
 
 }  // namespace

@@ -89,6 +89,9 @@ void add_machine(CLI::App& command, Options& o) {
   command.add_option("--ranks", o.ranks, "how many ranks share the work: threads on CPU, on GPUs one each (default there: all GPUs, or one without NCCL); mpirun, torchrun and srun say it themselves")
       ->check(from_to(1, 1024))
       ->capture_default_str();
+  command.add_option("--rank-timeout", o.rank_timeout, "seconds that a rank which is a process of this machine may be silent, before the others give it up")
+      ->check(from_to(1, 86400))
+      ->capture_default_str();
   command.add_option("--log-ranks", o.log_ranks, "folder for what ranks other than the first would print, where each is a process; else they are silent");
   command.add_option("--threads", o.threads, "threads of each rank; 0: the cores, shared among the ranks")->check(from_to(0, 4096))->capture_default_str();
   command.add_option("--precision", o.precision, "auto, " + names(&ModelEntry::precision))->check(CLI::IsMember({"auto", "fp32", "fp16", "bf16"}))->capture_default_str();

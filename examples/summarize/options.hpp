@@ -26,7 +26,7 @@ struct Options {
   bool model_given = false;  ///< else `model` is default_model()
 
   // how to run
-  int ranks = 2, threads = 0;
+  int ranks = 2, threads = 0, rank_timeout = 1800;
   std::filesystem::path log_ranks;
   const dist::World* world = nullptr;  ///< the ranks, once they are known
 

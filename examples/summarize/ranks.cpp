@@ -11,13 +11,19 @@ namespace summarize {
 
 using nlohmann::ordered_json;
 
-dist::World join(const dist::Environment& here) {
+dist::World join(const dist::Environment& here, std::chrono::milliseconds patience) {
   using enum dist::Launcher;
   std::unique_ptr<dist::Communicator> own;
-  if (here.launcher == mpirun || !here.is_one_machine()) own = rank_by_mpi();
+  if (here.launcher == mpirun || (here.launcher == slurm && !here.is_one_machine())) own = rank_by_mpi();
   if (own == nullptr && !here.is_one_machine())
-    fail(Failure::usage, name_of(here.launcher), " started ", here.size, " ranks on several machines, and ", program_name(), " was built without MPI; install libopenmpi-dev and build again");
-  if (own == nullptr) own = std::make_unique<dist::Shared>(here.run, here.rank, here.size);
+    fail(Failure::usage, name_of(here.launcher), " started ", here.size, " ranks on several machines, which takes ",
+         here.launcher == torchrun ? "mpirun instead" : concat("MPI, and ", program_name(), " was built without; install libopenmpi-dev and build again"));
+  if (own == nullptr) own = std::make_unique<dist::Shared>(here.run, here.rank, here.size, dist::Patience{.call = patience});
+  if (const int rank = own->rank(), size = own->size(); rank != here.rank || size != here.size) {
+    own.reset();  // in order: the others don't wait
+    fail(Failure::usage, name_of(here.launcher), " says that this is rank ", here.rank, " of ", here.size, ", MPI says ", rank, " of ", size,
+         "; is it another MPI's launcher than the program was built with, or an srun without --mpi=pmix?");
+  }
   return {std::move(own), here.local_rank};
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 // The ranks of this program, whoever starts them.
+#include <chrono>
 #include <memory>
 #include <string>
 
@@ -13,8 +14,9 @@
 namespace summarize {
 
 /// The rank that this process is, among those that somebody started: by MPI where mpirun did and the program has it, else through the machine's memory.
-/// Errors     Failure::usage: they are on several machines, and the program was built without MPI
-dist::World join(const dist::Environment&);
+/// `patience`: for a rank that doesn't answer, in shared memory.
+/// Errors     Failure::usage: they are on several machines, and mpirun or srun didn't start them, or the program was built without MPI; or MPI counts others
+dist::World join(const dist::Environment&, std::chrono::milliseconds patience);
 
 /// Where ranks are processes: holds what each was given against rank 0's, so that none trains on other data or by other rules.
 /// Errors     Failure::usage, on every rank, the same: names the rank and the value

@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include <terse/core/error.hpp>
+
 namespace terse::dist {
 
 /// Values [first, end) of a row of them.
@@ -54,8 +56,8 @@ class Communicator {
   /// Tells the others how far this rank is, for their message if it fails.
   virtual void note_step(long /*step*/) {}
 
-  /// This rank fails, and comes no more: the others needn't wait for it.
-  virtual void give_up() {}
+  /// This rank fails, has said why, and comes no more: the others needn't wait for it. May not return.
+  virtual void give_up(Failure) {}
   /// After Failure::rank: true where this rank is to say so; others stay silent.
   virtual bool is_lowest_survivor() const { return true; }
   /// After a failure of this rank's own: true if a lower one fails at the same time, probably for the same reason, and says so. May wait a moment.

@@ -2,11 +2,13 @@
 /// Ranks as processes of one machine or many, by MPI. Needs the CMake target terse::mpi.
 
 #include <algorithm>
+#include <chrono>
 #include <cstddef>
 #include <exception>
 #include <limits>
 #include <span>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include <mpi.h>
@@ -49,7 +51,7 @@ class Mpi final : public Communicator {
     MPI_Comm_rank(comm_, &rank_), MPI_Comm_size(comm_, &size_);
   }
   ~Mpi() override {
-    if (std::uncaught_exceptions() > exceptions_) give_up();
+    if (std::uncaught_exceptions() > exceptions_) give_up(Failure::rank);
     MPI_Comm_free(&comm_);
     if (begins_) MPI_Finalize();
   }
@@ -87,7 +89,12 @@ class Mpi final : public Communicator {
     return all;
   }
 
-  void give_up() override { MPI_Abort(comm_, static_cast<int>(Failure::rank)); }
+  void give_up(Failure failure) override { MPI_Abort(comm_, static_cast<int>(failure)); }
+  /// A lower rank that fails too says so, and has this one ended meanwhile: by SIGTERM first.
+  bool a_lower_rank_fails_too() const override {
+    if (rank_ > 0) std::this_thread::sleep_for(std::chrono::seconds(1));
+    return false;
+  }
   void barrier() override { detail::check_mpi(MPI_Barrier(comm_), "MPI_Barrier"); }
 
  private:

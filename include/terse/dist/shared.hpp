@@ -28,7 +28,7 @@ namespace terse::dist::inline TERSE_ISA {
 /// How patient ranks are with each other.
 struct Patience {
   std::chrono::milliseconds meeting{60'000};  ///< until all ranks are there
-  std::chrono::milliseconds call{600'000};    ///< until all have come to a call: as long as the longest step, or validation, may take
+  std::chrono::milliseconds call{1'800'000};  ///< until all have come to a call: as long as the longest step, or what one rank does alone, may take
 };
 
 /// One process' end. The ranks meet by the name of their run, which no other run on the machine has at the same time.
@@ -53,14 +53,14 @@ class Shared final : public Communicator {
       throw;
     }
   }
-  ~Shared() override { give_up(); }
+  ~Shared() override { give_up(Failure::rank); }
 
-  void give_up() override {
+  void give_up(Failure) override {
     seat(rank_).left = heard_of_a_failure_ ? Left::after_another : Left::by_itself;
     wake_all(board().phase);
   }
   bool a_lower_rank_fails_too() const override {
-    for (const auto deadline = Clock::now() + 5 * look_around; Clock::now() < deadline; std::this_thread::sleep_for(std::chrono::milliseconds(5)))
+    for (const auto deadline = Clock::now() + 5 * look_around; rank_ > 0 && Clock::now() < deadline; std::this_thread::sleep_for(std::chrono::milliseconds(5)))
       for (int r = 0; r < rank_; ++r)
         if (seat(r).left == Left::by_itself) return true;
     return false;
@@ -204,6 +204,7 @@ class Shared final : public Communicator {
     segment_ = Segment::create(name_, segment_bytes(size_));
     if (!segment_) {  // of a run whose ranks never met; or one that is just beginning
       if (const Segment other = Segment::open(name_, sizeof(Board)); other) {
+        for (int look = 0; look < 100 && reinterpret_cast<Board*>(other.data())->seats[0].process == 0; ++look) std::this_thread::sleep_for(std::chrono::milliseconds(1));
         const Process first(reinterpret_cast<Board*>(other.data())->seats[0].process);
         if (first.number() > 0 && first.lives())
           fail(Failure::usage, "another run is beginning under the same name (process ", first.number(), "); give this one another port or run id (torchrun --master_port, --rdzv_id)");

@@ -41,6 +41,12 @@ class World {
     else launch(threads, body);
   }
 
+  /// True where it is in any of the processes.
+  bool any(bool mine) const {
+    double count = mine ? 1 : 0;
+    if (own_ != nullptr) own_->all_reduce(std::span(&count, 1));
+    return count > 0;
+  }
   /// Rank 0's bytes, in every process.
   void broadcast(std::span<std::byte> bytes) const {
     if (own_ != nullptr) own_->broadcast(bytes, 0);
