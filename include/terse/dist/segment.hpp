@@ -21,28 +21,10 @@
 #include <string>
 #include <utility>
 
+#include <terse/core/descriptor.hpp>
 #include <terse/core/error.hpp>
 
 namespace terse::dist {
-
-/// A file descriptor, closed with the object.
-class Descriptor {
- public:
-  explicit Descriptor(int number = -1) : number_(number) {}
-  Descriptor(Descriptor&& other) noexcept : number_(std::exchange(other.number_, -1)) {}
-  Descriptor& operator=(Descriptor&& other) noexcept {
-    std::swap(number_, other.number_);
-    return *this;
-  }
-  ~Descriptor() {
-    if (number_ >= 0) ::close(number_);
-  }
-  int get() const { return number_; }
-  explicit operator bool() const { return number_ >= 0; }
-
- private:
-  int number_;
-};
 
 /// Named memory that processes share (shm_open): zeros when it is created, gone with the last process once its name is removed.
 class Segment {
@@ -52,9 +34,9 @@ class Segment {
   /// Errors     Failure::device: the system gives none
   static Segment create(const std::string& name, std::size_t bytes) {
     const Descriptor file(::shm_open(name.c_str(), O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0600));
-    if (!file) return errno == EEXIST ? Segment() : refused(name);
+    if (!file.is_open()) return errno == EEXIST ? Segment() : refused(name);
     // Not ftruncate: where /dev/shm is too small that is found only by a SIGBUS at the first write.
-    if (const int error = ::posix_fallocate(file.get(), 0, static_cast<off_t>(bytes)); error != 0) {
+    if (const int error = ::posix_fallocate(file.number(), 0, static_cast<off_t>(bytes)); error != 0) {
       ::shm_unlink(name.c_str());
       fail(Failure::device, "/dev/shm: no ", bytes, " bytes for ranks to talk through: ", std::strerror(error), "; free some, or in a container give it more (docker run --shm-size 1g)");
     }
@@ -67,8 +49,8 @@ class Segment {
   }
   static Segment open(const std::string& name, std::size_t bytes) {
     const Descriptor file(::shm_open(name.c_str(), O_RDWR | O_CLOEXEC, 0));
-    if (!file) return errno == ENOENT ? Segment() : refused(name);
-    const off_t there = ::lseek(file.get(), 0, SEEK_END);
+    if (!file.is_open()) return errno == ENOENT ? Segment() : refused(name);
+    const off_t there = ::lseek(file.number(), 0, SEEK_END);
     return there < static_cast<off_t>(bytes) ? Segment() : map(name, file, bytes);
   }
   static void remove(const std::string& name) { ::shm_unlink(name.c_str()); }
@@ -90,7 +72,7 @@ class Segment {
   }
   static Segment map(const std::string& name, const Descriptor& file, std::size_t bytes) {
     Segment segment;
-    segment.memory_ = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, file.get(), 0), segment.bytes_ = bytes;
+    segment.memory_ = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, file.number(), 0), segment.bytes_ = bytes;
     if (segment.memory_ == MAP_FAILED) segment.memory_ = nullptr, refused(name);
     return segment;
   }
@@ -107,8 +89,8 @@ class Process {
   pid_t number() const { return number_; }
   /// It is there and isn't a zombie (one that ended, and nobody asked about).
   bool lives() const {
-    if (!descriptor_) return ::kill(number_, 0) == 0 || errno == EPERM;
-    pollfd ended{descriptor_.get(), POLLIN, 0};
+    if (!descriptor_.is_open()) return ::kill(number_, 0) == 0 || errno == EPERM;
+    pollfd ended{descriptor_.number(), POLLIN, 0};
     return ::poll(&ended, 1, 0) < 1;
   }
 

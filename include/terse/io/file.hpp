@@ -17,6 +17,7 @@
 #include <system_error>
 #include <utility>
 
+#include <terse/core/descriptor.hpp>
 #include <terse/core/error.hpp>
 #include <terse/core/read_file.hpp>
 
@@ -31,26 +32,6 @@ namespace detail {
 [[noreturn]] inline void cannot_write(const std::filesystem::path& path, int error) {
   fail(Failure::cannot_write, path.string(), ": cannot be written: ", std::strerror(error), error == ENOSPC ? "; free some space" : error == EFBIG ? "; raise the limit (ulimit -f)" : "");
 }
-
-/// An open file, closed when this object dies.
-class Descriptor {
- public:
-  explicit Descriptor(int number = -1) : number_(number) {}
-  Descriptor(Descriptor&& other) noexcept : number_(std::exchange(other.number_, -1)) {}
-  Descriptor& operator=(Descriptor&& other) noexcept {
-    std::swap(number_, other.number_);
-    return *this;
-  }
-  ~Descriptor() { close(); }
-
-  int number() const { return number_; }
-  bool is_open() const { return number_ >= 0; }
-  /// 0, or errno: some file systems report a failed write only here.
-  int close() { return is_open() && ::close(std::exchange(number_, -1)) != 0 ? errno : 0; }
-
- private:
-  int number_;
-};
 
 /// Makes a new entry beside `path`, on the same file system, under a name nobody uses: `make(name)` says whether it could.
 template <class Make>
@@ -94,7 +75,7 @@ inline void write_all(const Descriptor& file, const std::filesystem::path& path,
 class MappedFile {
  public:
   explicit MappedFile(const std::filesystem::path& path) : path_(path) {
-    const detail::Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
     struct stat status {};
     if (!file.is_open() || ::fstat(file.number(), &status) != 0) detail::cannot_read(path, errno);
     if (S_ISDIR(status.st_mode)) detail::cannot_read(path, EISDIR);
@@ -140,12 +121,12 @@ class AtomicFile {
     const auto status = std::filesystem::status(path_, ignored);
     if (std::filesystem::is_directory(status)) detail::cannot_write(path_, EISDIR);
     if (std::filesystem::exists(status) && !std::filesystem::is_regular_file(status)) {
-      file_ = detail::Descriptor(::open(path_.c_str(), O_WRONLY | O_CLOEXEC));
+      file_ = Descriptor(::open(path_.c_str(), O_WRONLY | O_CLOEXEC));
       if (!file_.is_open()) detail::cannot_write(path_, errno);
       return;
     }
     temporary_ = detail::temporary_beside(path_, [&](const std::filesystem::path& name) {
-      file_ = detail::Descriptor(::open(name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
+      file_ = Descriptor(::open(name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
       return file_.is_open();
     });
   }
@@ -171,7 +152,7 @@ class AtomicFile {
 
  private:
   std::filesystem::path path_, temporary_;
-  detail::Descriptor file_;
+  Descriptor file_;
 };
 
 /// A folder that appears under its name complete, or not at all: fill `path()` with files, then `commit`. What was there

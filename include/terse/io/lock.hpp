@@ -27,7 +27,7 @@ class FolderLock {
   }
 
  private:
-  detail::Descriptor folder_;
+  Descriptor folder_;
 };
 
 namespace detail {

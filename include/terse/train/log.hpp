@@ -39,7 +39,7 @@ class MetricsLog {
   /// Errors     Failure::cannot_write
   MetricsLog(const std::filesystem::path& path, long step) : path_(path) {
     io::write_file(path, step > 0 ? lines_until(path, step) : "");
-    file_ = io::detail::Descriptor(::open(path.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC));
+    file_ = Descriptor(::open(path.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC));
     if (!file_.is_open()) io::detail::cannot_write(path, errno);
   }
 
@@ -66,7 +66,7 @@ class MetricsLog {
   }
 
   std::filesystem::path path_;
-  io::detail::Descriptor file_;
+  Descriptor file_;
 };
 
 }  // namespace terse::train
