@@ -27,3 +27,4 @@ terse_test_example(03_char_gpt TITLE _of_a_file ARGUMENTS ${PROJECT_SOURCE_DIR}/
 terse_test_example(04_own_layer LOSS_BELOW 0.01 SAYS "^every gradient agrees" "step 0: loss 2.0")
 terse_test_example(05_own_model LOSS_BELOW 0.01 SAYS "validation 0.00" "read again: the first sample's loss is 0.00")
 terse_test_example(06_data_parallel LOSS_BELOW 2.0 SAYS "1 x 4, step 40" "4 x 1, step 40" "parameters, the same bits in all")
+terse_test_example(07_own_communicator SAYS "through the socket, the same bits with threads")
