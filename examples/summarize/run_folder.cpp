@@ -105,6 +105,7 @@ RunFolder::RunFolder(const Options& options) : out_(options.out), states_(out_ /
     is_made_in_vain_ = std::filesystem::create_directories(out_, error);
     if (error) fail(Failure::cannot_write, out_.string(), ": cannot be made: ", error.message(), "; name another folder with --out");
     lock_.emplace(out_);
+    io::remove_temporaries(out_), io::remove_temporaries(out_ / "state");  // of killed processes; a finished run, too, may have been killed while its report was written
   }
   if (!options.overwrite) {
     saved_ = find_state(out_);
@@ -142,7 +143,6 @@ std::filesystem::path RunFolder::tokenizer() const {
 void RunFolder::begin(ordered_json description) {
   std::error_code error;
   is_made_in_vain_ = false;
-  io::remove_temporaries(out_), io::remove_temporaries(out_ / "state");
   // Whenever this is cut short, what is left is the run before, without its state, or this one: run.json vouches for the rest until it is removed.
   if (!saved_) std::filesystem::remove(out_ / "state" / "latest", error), std::filesystem::remove_all(out_ / "state", error);
   describe(std::move(description), false);

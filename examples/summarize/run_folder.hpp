@@ -59,7 +59,7 @@ std::optional<BegunRun> find_begun(const std::filesystem::path& out);
 /// The folder of a run that begins or goes on; nobody else works in it while this object lives.
 class RunFolder {
  public:
-  /// Makes the folder and takes its lock, where rank 0 runs; others only look.
+  /// Makes the folder, takes its lock and removes what killed processes left half-written, where rank 0 runs; others only look.
   /// Errors     Failure::usage: a run is in it, and neither --resume nor --overwrite was given; Failure::cannot_write: another process works in it
   explicit RunFolder(const Options& options);
   /// A folder that was made in vain goes again.
@@ -75,8 +75,8 @@ class RunFolder {
   /// The folder of the tokenizer that the run goes on with; empty where none was saved.
   std::filesystem::path tokenizer() const;
 
-  /// Just before the first step, when nothing can be wrong with files and options any more: writes run.json, and removes what a killed run left
-  /// half-written, and where it starts over, the run before.
+  /// Just before the first step, when nothing can be wrong with files and options any more: writes run.json, and where it
+  /// starts over, removes the run before.
   void begin(nlohmann::ordered_json description);
   /// Saves a state; `write_tensors(path)`. `folder` of `state` is not read.
   void save(const SavedState& state, const std::function<void(const std::filesystem::path&)>& write_tensors);
