@@ -161,7 +161,8 @@ class MatmulPlans {
   MatmulPlan& plan(const GemmShape& shape, const In* a, const In* b, const Out* c, const Out* bias) {
     static_assert(!std::is_same_v<In, double> && (std::is_same_v<Out, In> || std::is_same_v<Out, float>),
                   "terse: matmul on CUDA: float, half or bfloat16, into the same or float");
-    const std::size_t bias_alignment = bias == nullptr || alignment(bias) < 16 ? 0 : alignment(bias);  // less than 16 faults: pytorch #194497, on a T4
+    const std::size_t bias_alignment = bias == nullptr ? 0 : alignment(bias);
+    if (bias_alignment % 16 != 0) fail(Failure::internal, "a bias on a GPU begins at a multiple of 16 bytes, this one of ", bias_alignment);  // else the kernel faults: pytorch #194497
     const MatmulKind kind{shape, dtype_of<In>(), dtype_of<Out>(), alignment(a), alignment(b), alignment(c), bias_alignment};
     const auto known = plans_.find(kind);
     return (known != plans_.end() ? known : plans_.emplace(kind, MatmulPlan(handle_.get(), kind, bias, workspace_.bytes())).first)->second;
