@@ -21,7 +21,7 @@ std::vector<float> train_on(std::int64_t ranks, std::int64_t accumulate, const s
     const auto largest = sampler.capacity();
     text::BatchStorage storage(largest);
     train::reserve(model, largest.tokens);
-    dist::DistributedDataParallel ddp(model, rank, {largest.tokens, largest.sequences}, accumulate);  // sums in one tree over all micro-batches
+    dist::DistributedDataParallel ddp(model, rank, {largest.tokens, largest.sequences}, {.tree_leaves = accumulate});  // sums in one tree over all micro-batches
     optim::AdamW adamw(model);
 
     for (long step = 0; step < schedule.steps; ++step) {

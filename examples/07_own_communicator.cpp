@@ -17,7 +17,7 @@ class SocketPair final : public dist::Communicator {
   void reduce_scatter(std::span<float> values) override { reduce(values); }
   void reduce_scatter(std::span<double> values) override { reduce(values); }
   void gather_slices(std::span<std::byte> values, std::size_t value_bytes) override {
-    const auto part = [&](dist::Slice of) { return values.subspan(of.first * value_bytes, of.size() * value_bytes); };
+    const auto part = [&](Slice of) { return values.subspan(of.first * value_bytes, of.size() * value_bytes); };
     swap(part(slice(values.size() / value_bytes, rank_)), part(slice(values.size() / value_bytes, 1 - rank_)));
   }
   void broadcast(std::span<std::byte> bytes, int root) override { rank_ == root ? swap(bytes, {}) : swap({}, bytes); }
@@ -42,7 +42,7 @@ class SocketPair final : public dist::Communicator {
   }
   template <class T>
   void reduce(std::span<T> values) const {
-    const dist::Slice own = slice(values.size(), rank_), other = slice(values.size(), 1 - rank_);
+    const Slice own = slice(values.size(), rank_), other = slice(values.size(), 1 - rank_);
     std::vector<T> theirs(own.size());
     swap(std::as_writable_bytes(values.subspan(other.first, other.size())), std::as_writable_bytes(std::span(theirs)));
     for (std::size_t i = 0; i < theirs.size(); ++i) values[own.first + i] += theirs[i];

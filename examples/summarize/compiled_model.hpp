@@ -44,6 +44,7 @@ struct TrainJob {
   std::function<void(const train::RunState&, const Write& weights)> on_resume;                                     ///< where it goes on from a state
   std::function<void(const train::RunState&, const Write& weights)> keep_best;                                     ///< the lowest validation loss so far
   std::function<void(const train::RunState&, const Write& weights, const Write& tensors)> keep_last;               ///< a state that the run can go on from
+  std::function<void(const std::vector<std::string>& events, double share_behind)> on_trace;                       ///< JSON lists of each rank's, and how much of rank 0's sums was behind backward; where options.trace_steps
 };
 
 struct GenerateJob {

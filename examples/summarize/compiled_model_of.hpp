@@ -3,8 +3,10 @@
 #include <terse/dist/world.hpp>
 #include <terse/models/gpt.hpp>
 #include <terse/nn/initialize.hpp>
+#include <terse/train/saved_state.hpp>
 
 #include "compiled_model.hpp"
+#include "ranks.hpp"
 
 namespace summarize {
 
@@ -22,10 +24,6 @@ int capability_of(const Device& device) {
   else return 0;
 }
 
-/// Texts on their way to other processes.
-std::string to_text(const std::vector<decode::Generation>& texts);
-std::vector<decode::Generation> texts_of(const std::string& text);
-
 template <class Config, Precision P, class Device = Cpu>
 class CompiledModelOf final : public CompiledModel {
   using Model = models::Gpt<Config, P, Device>;
@@ -33,7 +31,8 @@ class CompiledModelOf final : public CompiledModel {
   train::MemoryPlan plan(Index token_capacity, Index sequences, int threads, const train::TrainOptions& options, int capability) const override {
     return train::plan<Model>(token_capacity, sequences,
                               {.threads = threads, .takes_workspace = train::takes_workspace<Model>(),
-                               .tree_leaves = options.reproducible ? options.schedule.accumulate : 0, .micro_batches = options.schedule.micro_batches(), .capability = capability});
+                               .tree_leaves = options.reproducible ? options.schedule.accumulate : 0, .micro_batches = options.schedule.micro_batches(), .capability = capability,
+                               .shards = options.shard_optimizer ? static_cast<int>(options.schedule.ranks) : 1, .bucket_bytes = options.bucket_bytes});
   }
 
   std::size_t generation_bytes(Index decode_batch) const override {
@@ -47,15 +46,19 @@ class CompiledModelOf final : public CompiledModel {
     Keeper keeper(job, trainer, model, observer);
     if (communicator.is_first()) {
       if (!job.tensors.empty()) train::read_tensors(job.tensors, trainer);
-      else write_on_host(device, trainer.parameters(), Model::flat_size, [&](auto* parameters) { begin(job, parameters); });
+      else trainer.write(train::StateTensor::parameters, [&](auto* parameters) { begin(job, parameters); });
     }
     if (job.tensors.empty()) trainer.share_parameters();
     else trainer.resume(job.state);
-    if (communicator.is_first()) {  // every rank has its memory and its parameters
+    if (communicator.is_first())  // every rank has its memory and its parameters
       job.on_start(plan(trainer.token_capacity(), job.options.schedule.batch, job.threads, job.options, capability_of(device)), trainer.token_capacity());
-      if (!job.tensors.empty()) job.on_resume(trainer.state(), keeper.weights());
-    }
+    if (!job.tensors.empty()) trainer.on_first([&] { job.on_resume(trainer.state(), keeper.weights()); });
     trainer.run(keeper);
+    if (job.options.trace_steps > 0) {
+      const auto spans = trainer.spans();
+      const auto events = communicator.all_gather(to_text(communicator.rank(), spans));
+      if (communicator.is_first()) job.on_trace(events, dist::share_of_sums_behind("backward", spans));
+    }
     communicator.barrier();
   }
 
@@ -119,8 +122,8 @@ class CompiledModelOf final : public CompiledModel {
 
     TrainJob::Write weights() const {
       return [this](const std::filesystem::path& path) {
-        read_on_host(trainer_->device(), trainer_->parameters(), Model::flat_size,
-                     [&](const auto* parameters) { io::write_weights<Model>(path, parameters, {{"step", std::to_string(trainer_->state().step)}}); });
+        trainer_->read(train::StateTensor::parameters,
+                       [&](const auto* parameters) { io::write_weights<Model>(path, parameters, {{"step", std::to_string(trainer_->state().step)}}); });
       };
     }
 

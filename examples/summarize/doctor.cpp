@@ -75,7 +75,7 @@ std::string names(CpuFeatures features) {
   return joined.empty() ? "none" : joined;
 }
 
-std::string joined(const std::vector<std::string>& words) {
+std::string listed(const std::vector<std::string>& words) {
   std::string all;
   for (const auto& word : words) all += (all.empty() ? "" : ", ") + word;
   return all;
@@ -85,16 +85,16 @@ bool has_cuda() { return !models_in_words("cuda").empty(); }
 
 std::string gpus_in_words(std::size_t count) { return concat(count, count == 1 ? " GPU" : " GPUs"); }
 
-std::string in_words(const Gpu& gpu) {
+std::string gpu_in_words(const Gpu& gpu) {
   return concat(gpu.name, " (capability ", gpu.capability / 10, ".", gpu.capability % 10, ", ", byte_size(free_memory(gpu)), " of ", byte_size(gpu.memory), " free)");
 }
 
 /// Those that CUDA shows; else those that the driver shows, and why they are of no use.
 std::string gpus_of(const Machine& machine) {
   std::vector<std::string> usable;
-  for (const auto& gpu : usable_gpus()) usable.push_back(in_words(gpu));
-  if (!usable.empty()) return joined(usable);
-  return machine.gpus.empty() ? "none seen" : joined(machine.gpus) + "; not usable: " + why_no_gpu();
+  for (const auto& gpu : usable_gpus()) usable.push_back(gpu_in_words(gpu));
+  if (!usable.empty()) return listed(usable);
+  return machine.gpus.empty() ? "none seen" : listed(machine.gpus) + "; not usable: " + why_no_gpu();
 }
 
 /// Those that a reader knows and that speed depends on; --json names all.
@@ -167,7 +167,7 @@ std::vector<Finding> find(const Machine& machine, const Disk& disk) {
 
 /// What users ask most, with what this machine says to it. All of it: docs/troubleshooting.md.
 std::vector<Answer> known_problems(const Machine& machine) {
-  return {{"only one GPU works", concat("the driver shows ", gpus_in_words(machine.gpus.size()),
+  return {{"only one GPU works", concat("here the driver shows ", gpus_in_words(machine.gpus.size()), ", CUDA ", usable_gpus().size(),
                                         ". In a notebook choose the accelerator with two (\"GPU T4 x2\") and start the notebook anew; "
                                         "CUDA_VISIBLE_DEVICES must not hide one",
                                         has_cuda() ? "" : ". This build trains on the CPU, with --ranks threads")},
@@ -228,7 +228,7 @@ void print_all(const Machine& machine, const Disk& disk, const std::vector<Findi
       {"CPU", machine.cpu.empty() ? "unknown" : machine.cpu},
       {"cores", concat(machine.usable_cores, " usable of ", machine.cores,
                        machine.core_quota ? concat(", the control group allows ", train::fixed(*machine.core_quota, 1)) : "")},
-      {"caches", machine.caches.empty() ? "unknown" : joined(machine.caches)},
+      {"caches", machine.caches.empty() ? "unknown" : listed(machine.caches)},
       {"memory", concat(byte_size(machine.memory), ", ", byte_size(machine.available_memory), " free",
                         machine.memory_limit ? ", the control group allows " + byte_size(*machine.memory_limit) : "")},
       {"instructions", instructions_in_words()},

@@ -112,7 +112,7 @@ int dispatch(const std::string& command, const Options& options) {
   return commands.at(command)(options);
 }
 
-int main_of(int argc, char** argv, std::optional<dist::World>& world) {
+int main_of(int argc, char** argv, std::optional<StartedRanks>& started, std::optional<dist::World>& world) {
   CLI::App app{"Fine-tune a GPT for dialogue summarization, evaluate it, write submission.csv."};
   app.name(program_name());
   app.footer("Models compiled in: " + models_in_words());
@@ -138,11 +138,12 @@ int main_of(int argc, char** argv, std::optional<dist::World>& world) {
   const std::string command = chosen.get_name();
   const std::set<std::string> is_shared_out{"train", "run", "evaluate", "predict"};
   if (!is_shared_out.contains(command) && !is_first_process()) return 0;  // rank 0 does it alone
-  const auto here = is_shared_out.contains(command) ? dist::environment() : dist::Environment{};
+  auto here = is_shared_out.contains(command) ? dist::environment() : dist::Environment{};
   if (here.launcher != dist::Launcher::none) take_ranks(chosen, here);
   if (command == "train" || command == "run") complete(chosen, options);
   choose_device(chosen, here, options);
   options.require_possible();
+  if (is_shared_out.contains(command) && options.device == "cuda" && options.ranks > 1 && here.launcher == dist::Launcher::none) here = started.emplace(options.ranks, argv).own();
   options.world = &world.emplace(make_world(here, options));
   const std::set<std::string> stops_in_order{"demo", "train", "run", "evaluate", "predict", "generate", "doctor"};  // these ask interrupted()
   if (stops_in_order.contains(command)) stop_in_order();
@@ -188,10 +189,11 @@ int end_with(terse::Failure failure, const std::string& message, const std::opti
 
 int main(int argc, char** argv) {
   using summarize::end_with, terse::Failure;
+  std::optional<summarize::StartedRanks> started;  // outlives its ranks' meeting
   std::optional<terse::dist::World> world;
   try {
     summarize::prepare_streams();
-    return summarize::main_of(argc, argv, world);
+    return summarize::main_of(argc, argv, started, world);
   } catch (const terse::Error& error) {
     return end_with(error.failure(), error.what(), world);
   } catch (const std::bad_alloc&) {

@@ -12,6 +12,7 @@
 
 #include <terse/core/json.hpp>
 #include <terse/device/openmp.hpp>
+#include <terse/train/scaling.hpp>
 
 #include "compiled_model.hpp"
 
@@ -24,7 +25,8 @@ train::TrainOptions Options::train_options() const {
   result.beta1 = beta1, result.beta2 = beta2, result.weight_decay = weight_decay, result.clip = clip;
   result.dropout = static_cast<float>(dropout);
   result.evaluate_every = evaluate_every, result.checkpoint_every = checkpoint_every;
-  result.reproducible = reproducible;
+  result.reproducible = reproducible, result.shard_optimizer = shard_optimizer;
+  result.trace_steps = trace.empty() ? 0 : 10;
   return result;
 }
 
@@ -69,6 +71,19 @@ CLI::Validator from_to(T least, T most) {
     return good ? std::string() : concat(in_quotes(text), " isn't ", what);
   };
   return CLI::Validator(check, concat("[", least, " - ", most, "]"));
+}
+
+template <class Named, std::size_t count>
+std::vector<std::string> list_of(const std::array<Named, count>& all) {
+  std::vector<std::string> list;
+  for (const Named& each : all) list.emplace_back(each.name);
+  return list;
+}
+template <class Named, std::size_t count>
+std::string names_of(const std::array<Named, count>& all) {
+  std::string joined;
+  for (const Named& each : all) joined += (joined.empty() ? "" : ", ") + std::string(each.name);
+  return joined;
 }
 
 std::string names(std::string ModelEntry::*member) {
@@ -136,6 +151,8 @@ void add_training(CLI::App& command, Options& o) {
   command.add_option("--evaluate-every", o.evaluate_every, "steps between validations; 0: only at the end")->check(any)->capture_default_str();
   command.add_option("--evaluate-samples", o.evaluate_samples, "validation samples used while training")->check(any)->capture_default_str();
   command.add_option("--log-every", o.log_every, "steps between lines")->check(positive)->capture_default_str();
+  command.add_flag("--shard-optimizer", o.shard_optimizer, "each rank keeps its part of the optimizer's state (ZeRO-1): less memory, the same numbers");
+  command.add_option("--trace", o.trace, "file for what each rank did when in the first 10 steps, for ui.perfetto.dev or chrome://tracing");
   command.add_flag("--reproducible", o.reproducible, "the same parameters, bit for bit, however ranks x accumulate divide a step; a power of two");
 }
 
@@ -242,6 +259,8 @@ void define_commands(CLI::App& app, Options& o) {
 
   CLI::App& plan = add_command(app, "plan", "memory, batch arithmetic and expected time of a training; needs no data");
   add_model(plan, o), add_training(plan, o), add_machine(plan, o);
+  plan.add_option("--gpu", o.gpu, "whose speed the step is worked out for: " + names_of(train::processors))->check(CLI::IsMember(list_of(train::processors)))->capture_default_str();
+  plan.add_option("--link", o.link, "what the ranks are linked by: " + names_of(train::links))->check(CLI::IsMember(list_of(train::links)))->capture_default_str();
   plan.add_option("--decode-batch", o.decode_batch, "texts written at a time")->check(from_to(1L, 65536L))->capture_default_str();
   plan.add_flag("--json", o.json, "as JSON");
 

@@ -27,7 +27,7 @@ struct Options {
 
   // how to run
   int ranks = 2, threads = 0, rank_timeout = 1800;
-  std::filesystem::path log_ranks;
+  std::filesystem::path log_ranks, trace;
   const dist::World* world = nullptr;  ///< the ranks, once they are known
 
   // training
@@ -36,7 +36,7 @@ struct Options {
   std::string normalisation = "micro-batch";
   bool shuffle = true, strict = false;
   std::uint64_t seed = 42;
-  bool reproducible = false;
+  bool reproducible = false, shard_optimizer = false;
 
   // starting again
   std::filesystem::path config;
@@ -48,6 +48,9 @@ struct Options {
   decode::Strategy strategy;
   long decode_batch = 32, limit = 0;
   bool json = false;
+
+  // plan
+  std::string gpu = "t4", link = "host";
 
   // small tools
   std::optional<std::string> prompt;

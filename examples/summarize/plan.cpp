@@ -1,10 +1,12 @@
 // plan: what a training will take, without data or device.
+#include <bit>
 #include <iostream>
 
 #include <nlohmann/json.hpp>
 
 #include <terse/train/log.hpp>
 #include <terse/train/progress.hpp>
+#include <terse/train/scaling.hpp>
 
 #include "commands.hpp"
 #include "gpus.hpp"
@@ -24,6 +26,47 @@ double operations_per_step(const io::ModelSizes& sizes, double samples) {
   return samples * 6 * (body * tokens_per_sample + head * targets_per_sample);
 }
 
+/// What a rank does in a step of the reference job's dialogues, its share of the operations.
+train::StepWork work_of(const io::ModelSizes& sizes, const train::MemoryPlan& memory, const Options& options, double operations) {
+  const auto values = static_cast<double>(memory.gradients / sizeof(float)) / (options.reproducible ? static_cast<double>(std::bit_width(static_cast<unsigned long>(options.accumulate))) : 1);
+  const double embeddings = static_cast<double>(sizes.vocabulary + sizes.context) * sizes.width;
+  return {.operations = operations / options.ranks,
+          .gradient_bytes = static_cast<std::size_t>(values * sizeof(float)),
+          .parameter_bytes = memory.parameters,
+          .optimizer_bytes = static_cast<std::size_t>(values * 30),  // gradient, weight and two moments read, the latter three and the 16-bit weight written
+          .micro_batches = options.accumulate,
+          .final_late = std::min(1.0, embeddings / values),
+          .shards = options.shard_optimizer};
+}
+
+/// The step on paper, on so many GPUs; what isn't named is an error.
+std::pair<train::Processor, train::Link> machine_of(const Options& options) {
+  return {train::named(train::processors, options.gpu).value(), train::named(train::links, options.link).value()};  // the command line let no others through
+}
+
+void print_scaling(const train::StepWork& work, const Options& options) {
+  const auto [gpu, link] = machine_of(options);
+  const auto time = train::predict(work, gpu, link, options.ranks);
+  const auto milliseconds = [](double seconds) { return train::fixed(seconds * 1e3, seconds < 0.1 ? 1 : 0) + " ms"; };
+  std::cout << "\non paper, " << options.ranks << " x " << gpu.name << " at " << gpu.operations / 1e12 << " TFLOP/s, linked by " << link.words << " (" << link.bandwidth / 1e9 << " GB/s each way):\n"
+            << "  forward and backward " << milliseconds(time.compute) << ", sums over ranks " << milliseconds(time.sums) << " of which " << milliseconds(time.exposed)
+            << " aren't behind backward, optimizer " << milliseconds(time.optimizer) << (work.shards ? ", parameters gathered " + milliseconds(time.gather) : std::string()) << "\n"
+            << "  a step " << milliseconds(time.step()) << ": " << train::fixed(100 * (1 - (time.exposed + time.gather) / time.step()), 0) << " % of it isn't waiting for other ranks\n";
+}
+
+int plan_json(const Options& options, const ModelEntry& entry, const ordered_json& memory, const train::StepWork& work, double operations) {
+  const auto [gpu, link] = machine_of(options);
+  const auto time = train::predict(work, gpu, link, options.ranks);
+  ordered_json result{{"model", entry.model}, {"precision", entry.precision}, {"ranks", options.ranks}, {"batch", options.batch}, {"accumulate", options.accumulate},
+                      {"effective_batch", options.train_options().schedule.samples_per_step()}, {"steps", options.steps}};
+  result.update(memory);
+  result["operations_per_step"] = operations;
+  result["on_paper"] = {{"gpu", gpu.name}, {"link", link.name}, {"compute_seconds", time.compute}, {"sums_seconds", time.sums}, {"exposed_seconds", time.exposed},
+                        {"optimizer_seconds", time.optimizer}, {"gather_seconds", time.gather}, {"step_seconds", time.step()}};
+  std::cout << result.dump(2) << "\n";
+  return 0;
+}
+
 }  // namespace
 
 int plan(const Options& options) {
@@ -35,15 +78,10 @@ int plan(const Options& options) {
   const auto plan_of = [&](Index tokens) { return model->plan(tokens, options.batch, options.threads_per_rank(), options.train_options(), gpu_capability); };
   const auto largest = plan_of(worst), typical = plan_of(std::min(usual, worst));
   const double operations = operations_per_step(entry.sizes, static_cast<double>(schedule.samples_per_step()));
-  if (options.json) {
-    const ordered_json result{{"model", entry.model}, {"precision", entry.precision}, {"ranks", options.ranks}, {"batch", options.batch},
-                              {"accumulate", options.accumulate}, {"effective_batch", schedule.samples_per_step()}, {"steps", options.steps},
-                              {"typical_tokens", usual}, {"typical_bytes", train::to_json(typical)}, {"largest_tokens", worst},
-                              {"largest_bytes", train::to_json(largest)}, {"generation_bytes", model->generation_bytes(options.decode_batch)},
-                              {"operations_per_step", operations}};
-    std::cout << result.dump(2) << "\n";
-    return 0;
-  }
+  const auto work = work_of(entry.sizes, typical, options, operations);
+  if (options.json)
+    return plan_json(options, entry, {{"typical_tokens", usual}, {"typical_bytes", train::to_json(typical)}, {"largest_tokens", worst}, {"largest_bytes", train::to_json(largest)},
+                                      {"generation_bytes", model->generation_bytes(options.decode_batch)}}, work, operations);
   const auto size = train::byte_size;
   std::cout << "model " << entry.model << " (" << entry.sizes.words() << "), " << entry.precision << "\n"
             << "batch " << options.batch << " x accumulate " << options.accumulate << " x ranks " << options.ranks << " = " << schedule.samples_per_step()
@@ -67,6 +105,7 @@ int plan(const Options& options) {
             << "  at 100 GFLOP/s (a laptop core or two): " << train::clock_time(operations / 1e11) << " a step, "
             << train::clock_time(operations / 1e11 * static_cast<double>(options.steps)) << " in all\n"
             << "  at 24 TFLOP/s (a T4, sustained) on each of " << options.ranks << " ranks: " << train::fixed(operations / 24e12 / options.ranks, 2) << " s a step\n";
+  print_scaling(work, options);
   return 0;
 }
 

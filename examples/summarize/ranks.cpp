@@ -1,15 +1,66 @@
 #include "ranks.hpp"
 
-#include <terse/core/json.hpp>
-#include <terse/decode/generation.hpp>
-#include <terse/dist/shared.hpp>
+#include <fcntl.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
-#include "compiled_model.hpp"
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+#include <thread>
+
+#include <terse/core/json.hpp>
+#include <terse/dist/shared.hpp>
+#include <terse/train/trace_file.hpp>
+
 #include "usage.hpp"
 
 namespace summarize {
 
 using nlohmann::ordered_json;
+
+StartedRanks::StartedRanks(int ranks, char** argv) : run_(concat("terse-", ::getpid(), "-", std::chrono::system_clock::now().time_since_epoch().count())) {
+  posix_spawn_file_actions_t files;
+  ::posix_spawn_file_actions_init(&files);
+  ::posix_spawn_file_actions_addopen(&files, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+  for (int rank = 1; rank < ranks; ++rank) {
+    std::vector<std::string> said{concat("TERSE_RANK=", rank), concat("TERSE_WORLD_SIZE=", ranks), "TERSE_RUN=" + run_};
+    std::vector<char*> variables;
+    for (char** variable = environ; *variable != nullptr; ++variable) variables.push_back(*variable);
+    for (auto& variable : said) variables.push_back(variable.data());
+    variables.push_back(nullptr);
+    pid_t process = 0;
+    if (const int error = ::posix_spawn(&process, "/proc/self/exe", &files, nullptr, argv, variables.data()); error != 0) {
+      ::posix_spawn_file_actions_destroy(&files);
+      end_all();
+      fail(Failure::device, "cannot start rank ", rank, ": ", std::strerror(error), "; try fewer --ranks");
+    }
+    processes_.push_back(process);
+  }
+  ::posix_spawn_file_actions_destroy(&files);
+}
+
+StartedRanks::~StartedRanks() { end_all(); }
+
+void StartedRanks::end_all() {
+  using Clock = std::chrono::steady_clock;
+  const auto begin = Clock::now();
+  const auto ended = [](pid_t process) { return ::waitpid(process, nullptr, WNOHANG) != 0; };
+  for (int sent = 0; !processes_.empty(); std::this_thread::sleep_for(std::chrono::milliseconds(10))) {
+    std::erase_if(processes_, ended);
+    const auto waited = Clock::now() - begin;
+    if (sent == 0 && waited > std::chrono::seconds(5)) sent = SIGTERM;
+    else if (sent == SIGTERM && waited > std::chrono::seconds(10)) sent = SIGKILL;
+    else continue;
+    for (const pid_t process : processes_) ::kill(process, sent);
+  }
+}
+
+dist::Environment StartedRanks::own() const {
+  const int size = static_cast<int>(processes_.size()) + 1;
+  return {.launcher = dist::Launcher::terse, .rank = 0, .size = size, .local_rank = 0, .local_size = size, .run = run_, .address = {}, .port = 0};
+}
 
 dist::World join(const dist::Environment& here, std::chrono::milliseconds patience) {
   using enum dist::Launcher;
@@ -39,6 +90,8 @@ void require_agreement(const dist::World& world, const ordered_json& mine) {
              "; start all ranks with the same program, command and data");
   }
 }
+
+std::string to_text(int rank, const std::vector<dist::Span>& spans) { return train::trace_events(rank, spans).dump(); }
 
 std::string to_text(const std::vector<decode::Generation>& texts) {
   auto json = ordered_json::array();

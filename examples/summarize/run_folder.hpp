@@ -9,8 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include <terse/io/lock.hpp>
-#include <terse/train/early_stop.hpp>
-#include <terse/train/run_state.hpp>
+#include <terse/train/saved_state.hpp>
 #include <terse/train/state_folder.hpp>
 
 #include "options.hpp"

@@ -4,6 +4,7 @@
 #include <terse/metrics/rouge.hpp>
 #include <terse/train/log.hpp>
 #include <terse/train/progress.hpp>
+#include <terse/train/trace_file.hpp>
 
 #include "commands.hpp"
 #include "ranks.hpp"
@@ -76,7 +77,7 @@ class TrainingRun final : public train::TrainObserver {
 
   TrainJob job() {
     TrainJob job{.data = inputs_.data(options_.evaluate_samples), .options = options_.train_options(), .world = options_.world, .threads = options_.threads_per_rank(),
-                 .weights = {}, .tensors = {}, .state = {}, .validation_texts = {}, .on_start = {}, .on_resume = {}, .keep_best = {}, .keep_last = {}};
+                 .weights = {}, .tensors = {}, .state = {}, .validation_texts = {}, .on_start = {}, .on_resume = {}, .keep_best = {}, .keep_last = {}, .on_trace = {}};
     if (const auto& saved = folder_.saved()) job.tensors = saved->tensors(), job.state = saved->run;
     else job.weights = initial_weights(options_, entry_);
     if (state_.stopped_early) job.options.schedule.steps = last_step_;  // it was killed after its last state, before the rest was written
@@ -92,13 +93,19 @@ class TrainingRun final : public train::TrainObserver {
       folder_.save(state_, tensors);
       write_checkpoint("checkpoint", weights);
     };
+    job.on_trace = [this](const std::vector<std::string>& ranks, double share_behind) {
+      std::vector<nlohmann::json> events;
+      for (const auto& rank : ranks) events.push_back(nlohmann::json::parse(rank));
+      io::write_file(options_.trace, train::trace_file(events));
+      progress_.say(concat("trace: ", options_.trace.string(), options_.ranks == 1 || last_step_ == first_step() ? std::string() : concat("; ", train::fixed(share_behind * 100, 0), " % of the sums over ranks ran behind backward")));
+    };
     return job;
   }
 
   /// What all ranks must have in common before they begin.
   nlohmann::ordered_json identity() const {
     auto identity = state_.settings;
-    identity["samples"] = state_.samples, identity["resumed step"] = first_step();
+    identity["samples"] = state_.samples, identity["resumed step"] = first_step(), identity["trace"] = !options_.trace.empty();
     return identity;
   }
 
@@ -157,6 +164,7 @@ class TrainingRun final : public train::TrainObserver {
   void begin(const train::MemoryPlan& plan, Index tokens) {
     print_plan(plan, tokens), print_header(options_, inputs_, entry_), print_warnings(options_);
     if (folder_.saved()) std::cerr << "resumed: step " << first_step() << " of " << options_.steps << " is done\n";
+    if (!options_.trace.empty()) io::write_file(options_.trace, "");  // before hours of training, not after
     plan_ = train::to_json(plan), token_capacity_ = tokens;
     folder_.begin(description());
     log_.emplace(folder_.path() / "metrics.jsonl", first_step());

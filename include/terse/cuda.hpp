@@ -3,7 +3,7 @@
 /// call ops of any device, and a template finds those overloads that were declared before it.
 
 namespace terse {
-inline constexpr bool layers_are_defined = false;
+inline constexpr bool layers_are_defined = false;  ///< of nn, as seen from outside it
 namespace nn {
 static_assert(!layers_are_defined, "terse: include <terse/cuda.hpp> before <terse/terse.hpp> and its parts");  // nn has its own, once it is there
 }
@@ -16,6 +16,7 @@ static_assert(!layers_are_defined, "terse: include <terse/cuda.hpp> before <ters
 #include <terse/device/replay.cuh>
 #include <terse/device/staging.cuh>
 #include <terse/dist/nccl.cuh>
+#include <terse/dist/trace.cuh>
 #include <terse/ops/adamw/cuda.cuh>
 #include <terse/ops/attention/cuda.cuh>
 #include <terse/ops/cached_attention/cuda.cuh>

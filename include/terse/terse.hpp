@@ -31,5 +31,7 @@
 #include <terse/train/log.hpp>
 #include <terse/train/losses.hpp>
 #include <terse/train/progress.hpp>
+#include <terse/train/saved_state.hpp>
 #include <terse/train/state_folder.hpp>
+#include <terse/train/trace_file.hpp>
 #include <terse/train/trainer.hpp>

@@ -90,8 +90,8 @@ struct Kernels {
     ops::sample<V>(cuda, ops::Sample{}, logits, {}, {});
   }
   void step() const {
-    ops::find_overflow(cuda, batch.cu_seqlens, stream, stream.data, static_cast<const ops::FlatRange*>(nullptr), 1, 0, static_cast<ops::Overflow*>(nullptr));
-    optim::update(cuda, optim::UpdateRules{}, static_cast<const double*>(nullptr), static_cast<optim::UpdateState<float>*>(nullptr));
+    ops::find_overflow(cuda, batch.cu_seqlens, stream, stream.data, static_cast<const ops::FlatRange*>(nullptr), 0, 1, 0, static_cast<ops::Overflow*>(nullptr));
+    optim::update(cuda, optim::UpdateRules{}, static_cast<const double*>(nullptr), Index{1}, static_cast<optim::UpdateState<float>*>(nullptr));
   }
 };
 

@@ -71,6 +71,13 @@ class Running {
   }
 
   void interrupt() const { ::kill(process_, SIGINT); }
+  /// The processes that it started and that still run.
+  std::vector<pid_t> children() const {
+    std::vector<pid_t> all;
+    std::ifstream file("/proc/" + std::to_string(process_) + "/task/" + std::to_string(process_) + "/children");
+    for (pid_t child = 0; file >> child;) all.push_back(child);
+    return all;
+  }
   /// At once, by SIGKILL; false if it had ended before.
   bool kill() {
     ::kill(process_, SIGKILL);

@@ -2,6 +2,7 @@
 /// A GPU as a device: the first argument of every op, as device/cpu.hpp's Cpu.
 
 #include <cstddef>
+#include <utility>
 
 #include <cuda_runtime.h>
 
@@ -12,10 +13,11 @@
 #include <terse/device/handles.cuh>
 #include <terse/device/isa.hpp>
 #include <terse/device/pages.hpp>
+#include <terse/device/poll.cuh>
 
 namespace terse::inline TERSE_ISA {
 
-/// One rank's GPU: a stream that its ops run on in order, another for copies beside them, cuBLASLt's plans and workspace.
+/// One rank's GPU: a stream that its ops run on in order, others for copies and for sums over ranks beside them, cuBLASLt's plans and workspace.
 ///
 /// An op queues its work and returns; nothing waits but `synchronize`, `copy_to_host` and the freeing of memory. Belongs to the thread that made it,
 /// whose current device it sets. Not shared between ranks; not copyable.
@@ -43,6 +45,8 @@ class Cuda {
   cudaStream_t stream() const { return stream_.get(); }
   /// For copies that run beside the ops; events order the two.
   cudaStream_t copy_stream() const { return copy_stream_.get(); }
+  /// For sums over ranks, which run beside the ops; events order the two.
+  cudaStream_t sums_stream() const { return sums_stream_.get(); }
   /// C = op(A) op(B) (+ C) of `shape`; while the device rehearses, only its plan is made. True where `bias`, if there is one, was added to each row.
   template <class In, class Out>
   bool multiply(const GemmShape& shape, const In* a, const In* b, Out* c, const Out* bias = nullptr) {
@@ -88,11 +92,22 @@ class Cuda {
   void reserve_thread_scratch(std::size_t) {}
 
   /// Waits for all that was queued.
-  /// Errors     Failure::device: a kernel or copy since the last call went wrong
-  void synchronize() const {
-    device::check(cudaStreamSynchronize(copy_stream()), "copies");
-    device::check(cudaStreamSynchronize(stream()), "kernels");
+  /// Errors     Failure::device: a kernel or copy since the last call went wrong; what the watch throws
+  void synchronize() const { wait_for(copy_stream()), wait_for(sums_stream()), wait_for(stream()); }
+  /// Waits for what was queued on a stream, as `synchronize`.
+  void wait_for(cudaStream_t stream) const {
+    if (!watch_) return device::check(cudaStreamSynchronize(stream), "kernels and copies");
+    device::check(cudaEventRecord(waited_for_.get(), stream), "cudaEventRecord");
+    wait_for(waited_for_);
   }
+  /// Waits for the newest record of an event, as `synchronize`.
+  void wait_for(const device::Event& event) const {
+    if (!watch_) return device::check(cudaEventSynchronize(event.get()), "kernels and copies");
+    device::poll([&] { return device::is_done(event); }, watch_);
+  }
+  /// While the CPU waits for the GPU, `watch` hears now and then for how long it has; where it throws, nothing is waited for any more. For what may never end: a sum with a rank
+  /// that is gone. An empty one: none.
+  void watch(device::Watch watch) { watch_ = std::move(watch); }
   /// Sets bytes of the GPU's memory, to zero if nothing else is said, in order with the ops.
   void clear(void* memory, std::size_t bytes, std::byte value = {}) const {
     if (!rehearses_) device::check(cudaMemsetAsync(memory, std::to_integer<int>(value), bytes, stream()), "cudaMemsetAsync");
@@ -104,7 +119,7 @@ class Cuda {
   /// From the GPU's memory to the CPU's, after all ops queued so far; waits for it.
   void copy_to_host(void* to, const void* from, std::size_t bytes) const {
     device::check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, stream()), "copy from the GPU");
-    device::check(cudaStreamSynchronize(stream()), "kernels");
+    wait_for(stream());
   }
 
  private:
@@ -124,7 +139,9 @@ class Cuda {
   }
 
   int ordinal_, capability_;
-  device::Stream stream_, copy_stream_;
+  device::Stream stream_, copy_stream_, sums_stream_;
+  device::Event waited_for_;
+  device::Watch watch_;
   device::MatmulPlans matmul_;
   Memory workspace_;
   bool rehearses_ = false;

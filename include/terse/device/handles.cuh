@@ -37,12 +37,13 @@ class Stream {
   detail::Owned<cudaStream_t, cudaStreamDestroy> stream_;
 };
 
-/// A point in a stream's work that others can wait for; takes no times.
-class Event {
+/// A point in a stream's work that others can wait for.
+template <unsigned flags>
+class BasicEvent {
  public:
-  Event() {
+  BasicEvent() {
     cudaEvent_t event = nullptr;
-    check(cudaEventCreateWithFlags(&event, cudaEventDisableTiming | cudaEventBlockingSync), "cudaEventCreateWithFlags");  // who waits sleeps: cores are few
+    check(cudaEventCreateWithFlags(&event, flags), "cudaEventCreateWithFlags");
     event_.reset(event);
   }
   cudaEvent_t get() const { return event_.get(); }
@@ -50,6 +51,10 @@ class Event {
  private:
   detail::Owned<cudaEvent_t, cudaEventDestroy> event_;
 };
+/// Takes no times; who waits for it sleeps: cores are few.
+using Event = BasicEvent<cudaEventDisableTiming | cudaEventBlockingSync>;
+/// Its times are compared by cudaEventElapsedTime.
+using TimedEvent = BasicEvent<cudaEventDefault>;
 
 /// What `record` queues on a stream, to be queued again as a whole. Other threads may take memory meanwhile, but not wait for this GPU.
 class Graph {

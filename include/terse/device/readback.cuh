@@ -22,7 +22,7 @@ class Readback<Cuda> {
   }
   void send() { device::check(cudaEventRecord(there_.get(), cuda_->stream()), "cudaEventRecord"); }
   const std::byte* wait() const {
-    device::check(cudaEventSynchronize(there_.get()), "cudaEventSynchronize");
+    cuda_->wait_for(there_);
     return bytes_.data();
   }
 

@@ -57,7 +57,7 @@ class Staging<Cuda> {
     device::check(cudaEventRecord(slots_[current_].used.get(), cuda_->stream()), "cudaEventRecord");  // whatever uses the last batch has been queued
     current_ = 1 - current_;
     Slot& slot = slots_[current_];
-    device::check(cudaEventSynchronize(slot.copied.get()), "cudaEventSynchronize");  // its page-locked memory may be written again
+    cuda_->wait_for(slot.copied);  // its page-locked memory may be written again
     fill(slot, batch);
     device::check(cudaStreamWaitEvent(cuda_->copy_stream(), slot.used.get(), 0), "cudaStreamWaitEvent");
     device::check(cudaMemcpyAsync(slot.gpu, slot.host.data(), slot.filled, cudaMemcpyHostToDevice, cuda_->copy_stream()), "copy of a batch");

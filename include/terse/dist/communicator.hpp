@@ -1,30 +1,16 @@
 #pragma once
 /// What ranks say to each other. Calls are coarse (a whole gradient, a file of texts), so the interface is virtual.
 
-#include <algorithm>
+#include <chrono>
 #include <cstddef>
 #include <span>
 #include <string>
 #include <vector>
 
 #include <terse/core/error.hpp>
+#include <terse/core/slice.hpp>
 
 namespace terse::dist {
-
-/// Values [first, end) of a row of them.
-struct Slice {
-  std::size_t first = 0, end = 0;
-  constexpr std::size_t size() const { return end - first; }
-};
-
-/// Slices begin at multiples of so many values: of 4 bytes each, where tensors are aligned.
-inline constexpr std::size_t slice_multiple = 64;
-
-/// Rank `rank`'s slice of `count` values, of `ranks` that follow each other: each as long as the first, but the last ones, which have what is left.
-constexpr Slice slice_of(std::size_t count, int rank, int ranks) {
-  const auto parts = static_cast<std::size_t>(ranks) * slice_multiple, length = (count + parts - 1) / parts * slice_multiple, r = static_cast<std::size_t>(rank);
-  return {std::min(count, r * length), std::min(count, (r + 1) * length)};
-}
 
 /// One rank's end. Every rank makes the same calls in the same order, from one thread at a time. A call throws Failure::rank where another rank failed.
 /// A communicator of one's own derives from it: examples/07_own_communicator.cpp.
@@ -53,6 +39,11 @@ class Communicator {
   virtual std::vector<std::string> all_gather(const std::string& text) = 0;
   /// Returns when all ranks have called it.
   virtual void barrier() = 0;
+  /// Asked now and then while this rank waits for something else than a call, e.g. for its GPU, `waited` so far.
+  /// Errors     Failure::rank: another rank failed, so that it may wait for ever
+  virtual void require_others(std::chrono::milliseconds /*waited*/) {}
+  /// Ranks are threads of one process.
+  virtual bool are_threads() const { return false; }
   /// Tells the others how far this rank is, for their message if it fails.
   virtual void note_step(long /*step*/) {}
 

@@ -12,7 +12,9 @@
 #include <terse/core/arena.hpp>
 #include <terse/core/packed_batch.hpp>
 #include <terse/device/staging.hpp>
+#include <terse/dist/buckets.hpp>
 #include <terse/dist/collective.hpp>
+#include <terse/dist/trace.hpp>
 #include <terse/nn/model.hpp>
 #include <terse/ops/cross_entropy/cpu.hpp>
 #include <terse/ops/dropout/op.hpp>
@@ -21,14 +23,31 @@
 
 namespace terse::dist {
 
+/// One of the micro-batches of a rank and step, by what is asked of it. Pointers are into the device's memory.
+struct MicroBatch {
+  std::int32_t number = 0;              ///< from 0
+  bool is_last = false;                 ///< of the rank and step: its gradients are summed over ranks while it runs; until `reduce` the ranks say nothing else to each other
+  const float* loss_scale = nullptr;    ///< what the loss is multiplied by; nullptr: 1
+  double* loss = nullptr;               ///< where the loss goes, unscaled
+  ops::Overflow* overflow = nullptr;    ///< where a gradient that isn't finite is noted, unless one is; nullptr: nobody looks
+};
+
+/// How gradients become their sum over ranks.
+struct ReduceOptions {
+  long tree_leaves = 0;          ///< of reproducible sums: the micro-batches of a rank and step, a power of two; 0: gradients are added as they come
+  std::size_t bucket_bytes = 0;  ///< that are summed at a time, behind backward; 0: default_bucket_bytes
+  bool scatters = false;         ///< each rank gets the sums of its shard alone: for ShardedAdamW, since other optimizers would read what isn't summed
+};
+
 /// A model trained by several ranks, each on its own micro-batches; gradients are summed over ranks once a step.
 ///
-/// The weights of each batch carry the mean over micro-batches and ranks, so the sum is the mean.
+/// The weights of each batch carry the mean over micro-batches and ranks, so the sum is the mean. Where the model's backward tells which gradients are final
+/// (nn/model.hpp), they are summed in buckets while it still runs.
 /// Owns the flat gradient (stream's dtype) and the activations; both are taken at construction, for micro-batches of up to `capacity`.
 ///
-/// With `tree_leaves` (the micro-batches of a rank and step, a power of two) each micro-batch's gradient is a leaf of one binary tree over
+/// With `tree_leaves` each micro-batch's gradient is a leaf of one binary tree over
 /// all micro-batches of the step: ranks hold neighbouring leaves, and all_reduce goes on where they end. So the sum has the same bits however
-/// ranks and accumulation divide the step, for log2(tree_leaves) more gradient buffers.
+/// ranks and accumulation divide the step, for log2(tree_leaves) more gradient buffers, and none is summed before backward ends.
 template <nn::TrainableModel Model>
 class DistributedDataParallel {
  public:
@@ -47,19 +66,21 @@ class DistributedDataParallel {
            round_up(sizeof(ops::FlatRange) * Model::table.size(), alignment_bytes) + alignment_bytes;
   }
 
-  /// Every rank's parameters become rank 0's. `tree_leaves` 0: gradients are added as they come.
+  /// Every rank's parameters become rank 0's.
   /// Errors     Failure::usage: tree_leaves isn't a power of two
-  DistributedDataParallel(Model& model, Communicator& communicator, Extent capacity, long tree_leaves = 0)
+  DistributedDataParallel(Model& model, Communicator& communicator, Extent capacity, const ReduceOptions& options = {})
       : model_(&model),
         communicator_(&communicator),
-        collective_(model.device(), communicator),
+        shard_(shard_of(options, communicator)),
+        sum_(collective_, buckets_of<Stream>(Model::flat_size, options.bucket_bytes, communicator.size()), !shard_.is_whole()),
         staging_(model.device(), capacity),
-        memory_(model.device().allocate(gradient_bytes(checked(tree_leaves)) + saved_bytes(capacity) + scratch_bytes(capacity) - BatchStaging::bytes(capacity))),
+        memory_(model.device().allocate(gradient_bytes(checked(options.tree_leaves)) + saved_bytes(capacity) + scratch_bytes(capacity) - BatchStaging::bytes(capacity))),
         capacity_(capacity),
-        tree_leaves_(tree_leaves) {
+        tree_leaves_(options.tree_leaves),
+        collective_(model.device(), communicator) {
     Arena arena(memory_.data(), memory_.bytes());
     flat_gradient_ = arena.take<Stream>(Model::flat_size);
-    for (int level = 0; level < partial_sums(tree_leaves); ++level) partial_sums_[static_cast<std::size_t>(level)] = arena.take<Stream>(Model::flat_size);
+    for (int level = 0; level < partial_sums(tree_leaves_); ++level) partial_sums_[static_cast<std::size_t>(level)] = arena.take<Stream>(Model::flat_size);
     nn::bind(gradients_, flat_gradient_);
     carve(arena, saved_, BatchStaging::extent(capacity));
     carve(arena, scratch_, BatchStaging::extent(capacity));
@@ -68,37 +89,67 @@ class DistributedDataParallel {
     send_ranges();
     broadcast_parameters();
     clear();
-    if constexpr (Device::runs_behind) collective_.all_reduce(flat_gradient_, Model::flat_size);  // NCCL connects, and takes its memory, at the first one
+    if constexpr (Device::runs_behind) sum_.finish(nullptr), gather_parameters();  // NCCL connects, and takes its memory, at the first call of a kind
   }
+  DistributedDataParallel(const DistributedDataParallel&) = delete;
+  DistributedDataParallel& operator=(const DistributedDataParallel&) = delete;
 
   Model& model() const { return *model_; }
   Communicator& communicator() const { return *communicator_; }
   /// For what else the ranks share of the device's memory.
   Collective<Device>& collective() { return collective_; }
-  /// This rank's gradient; after `reduce` the sum over ranks. Flat, as the model's table describes it.
+  /// The part of the flat buffers whose gradients this rank gets the sums of.
+  const Shard& shard() const { return shard_; }
+  /// This rank's gradient; after `reduce` the sum over ranks, in its shard. Flat, as the model's table describes it.
   Stream* gradient() const { return flat_gradient_; }
 
+  /// Every rank takes from each the parameters of its shard.
+  void gather_parameters() {
+    if (shard_.is_whole()) return;
+    const Buckets& buckets = shard_.buckets;
+    for (Index bucket = 0; bucket < buckets.count(); ++bucket) collective_.gather_slices(model_->flat() + buckets.first(bucket), buckets.size(bucket));
+  }
   /// Every rank's parameters become rank 0's, again.
   void broadcast_parameters() { collective_.broadcast(model_->flat(), Model::flat_size); }
 
-  /// Gradients become zero: at the start of a step.
+  /// Gradients become zero: at the start of a step, before the first backward.
   void clear() {
     leaves_ = 0, leaf_is_open_ = false;
+    is_reduced_ = false;
+    collective_.wait();  // of a step that was given up
+    sum_.start(flat_gradient_);
     ops::fill(model_->device(), flat_gradient_, Model::flat_size, Stream{});
   }
 
-  /// Adds *loss_scale (nullptr: 1) times the gradient of the batch's loss; the loss goes to *loss. Both are in the device's memory: only queued. No communication.
-  void backward(const PackedBatch& batch, const ops::DropoutPlan& dropout, const float* loss_scale, double* loss) {
+  /// Spans of what is queued from now on go to `trace`, which must outlive this; nullptr: to none.
+  void trace(Trace<Device>* trace) { trace_ = trace; }
+  /// Queues ops as a span of that name, which is a literal.
+  template <class Ops>
+  void traced(const char* name, Ops&& ops) {
+    if (trace_ == nullptr) return ops();
+    const auto begin = trace_->now(Lane::ops);
+    ops();
+    trace_->add(name, Lane::ops, begin);
+  }
+
+  /// Adds the gradient of the batch's loss, times micro.loss_scale; only queued.
+  /// Errors     Failure::usage: the step's sums have begun
+  void backward(const PackedBatch& batch, const ops::DropoutPlan& dropout, const MicroBatch& micro) {
+    if (sum_.has_begun()) fail(Failure::usage, "backward after a step's last micro-batch: its gradients are summed already; reduce() and clear() come first");
     const PackedBatch& here = use(batch);
+    looked_from_ = Model::flat_size;
     if (tree_leaves_ > 0) open_leaf();
-    model_->forward(here, dropout, saved_, scratch_);
-    model_->backward(here, dropout, loss_scale, saved_, scratch_, gradients_);
-    ops::weighted_sum(model_->device(), here.weights, scratch_.losses, loss);
+    traced("forward", [&] { model_->forward(here, dropout, saved_, scratch_); });
+    traced("backward", [&] {
+      run_backward(here, dropout, micro);
+      if (micro.overflow != nullptr) find_overflow(0, micro);
+    });
+    ops::weighted_sum(model_->device(), here.weights, scratch_.losses, micro.loss);
   }
   /// The same for a loop of one's own: waits for the device, and returns the loss.
   double backward(const PackedBatch& batch, const ops::DropoutPlan& dropout = {}, float loss_scale = 1) {
     model_->device().copy_from_host(&call_->loss_scale, &loss_scale, sizeof loss_scale);
-    backward(batch, dropout, &call_->loss_scale, &call_->result);
+    backward(batch, dropout, MicroBatch{.loss_scale = &call_->loss_scale, .loss = &call_->result});
     return result();
   }
 
@@ -117,11 +168,6 @@ class DistributedDataParallel {
   /// Of the last batch: the loss of each target row, in nats. Waits for the device.
   void row_losses(std::span<Stream> losses) const { model_->device().copy_to_host(losses.data(), scratch_.losses.data, losses.size_bytes()); }
 
-  /// After backward: looks for a gradient that isn't finite, unless *overflow, in the device's memory, holds one. Only queued.
-  void find_overflow(std::int32_t micro_batch, ops::Overflow* overflow) const {
-    ops::find_overflow(model_->device(), used_.cu_seqlens, scratch_.dstream, flat_gradient_, ranges_, static_cast<Index>(Model::table.size()), micro_batch, overflow);
-  }
-
   /// Before a loop: matrix products of a micro-batch of this size are planned, where the device plans any, so that none is inside the loop. Nothing runs.
   void rehearse([[maybe_unused]] Index tokens, [[maybe_unused]] Index target_rows) {
     if constexpr (requires { typename Device::Rehearsal; }) {
@@ -130,22 +176,31 @@ class DistributedDataParallel {
       if (rehearsed_.contains(size)) return;
       const typename Device::Rehearsal rehearsal(model_->device());
       model_->forward(batch, ops::DropoutPlan{}, saved_, scratch_);
-      model_->backward(batch, ops::DropoutPlan{}, nullptr, saved_, scratch_, gradients_);
+      run_backward(batch, ops::DropoutPlan{}, MicroBatch{});
       rehearsed_.insert(size);
     }
   }
 
-  /// Gradients become their sum over ranks.
+  /// Gradients become their sum over ranks; those outside this rank's shard are left open. Once a step.
+  /// Errors     Failure::usage: again before `clear`; fewer micro-batches than tree_leaves
   void reduce() {
+    if (is_reduced_) fail(Failure::usage, "reduce() twice in a step: clear() begins the next one");
+    is_reduced_ = true;
     close_leaf();
     if (leaves_ != tree_leaves_) fail(Failure::usage, "reduce after ", leaves_, " micro-batches: their tree has ", tree_leaves_);
-    collective_.all_reduce(flat_gradient_, Model::flat_size);
+    if (tree_leaves_ > 0) sum_.start(flat_gradient_);
+    sum_.finish(trace_);
   }
 
   /// The global norm of the gradient; not finite where any gradient is not. Waits for the device.
-  double gradient_norm() const {
-    ops::sum_of_squares(model_->device(), flat_gradient_, Model::flat_size, &call_->result);
-    return std::sqrt(result());
+  double gradient_norm() {
+    double total = 0;
+    shard_.for_each([&](Index at, Index, Index count, Index) {
+      ops::sum_of_squares(model_->device(), flat_gradient_ + at, count, &call_->result);
+      total += result();
+    });
+    if (!shard_.is_whole()) communicator_->all_reduce(std::span(&total, 1));
+    return std::sqrt(total);
   }
 
  private:
@@ -160,6 +215,43 @@ class DistributedDataParallel {
     double value = 0;
     model_->device().copy_to_host(&value, &call_->result, sizeof value);
     return value;
+  }
+
+  /// What the model tells of a gradient that is final goes to the other ranks, with what else is as far.
+  struct BeginsSum {
+    DistributedDataParallel* ddp;
+    const MicroBatch* micro;
+    void operator()(auto& layer) const {
+      const auto* const parameters = static_cast<const Stream*>(nn::first_parameter(layer));
+      if (parameters == nullptr || !ddp->sums_behind(*micro)) return;
+      const Index first = parameters - ddp->flat_gradient_;
+      if (!ddp->sum_.can_begin(first)) return;
+      if (micro->overflow != nullptr) ddp->find_overflow(first, *micro);
+      ddp->sum_.begin(first, ddp->trace_);
+    }
+  };
+  bool sums_behind(const MicroBatch& micro) const { return micro.is_last && tree_leaves_ == 0 && communicator_->size() > 1; }
+
+  void run_backward(const PackedBatch& batch, const ops::DropoutPlan& dropout, const MicroBatch& micro) {
+    const BeginsSum begins_sum{this, &micro};
+    if constexpr (requires { model_->backward(batch, dropout, micro.loss_scale, saved_, scratch_, gradients_, begins_sum); })
+      model_->backward(batch, dropout, micro.loss_scale, saved_, scratch_, gradients_, begins_sum);
+    else
+      model_->backward(batch, dropout, micro.loss_scale, saved_, scratch_, gradients_);
+  }
+
+  /// In the parameters from `first` on that weren't looked at: none of them is being summed yet.
+  void find_overflow(Index first, const MicroBatch& micro) {
+    if (first >= looked_from_) return;
+    const auto parameter_at = [](Index offset) { return std::ranges::lower_bound(Model::table, offset, {}, &nn::ParameterInfo::offset) - Model::table.begin(); };
+    ops::find_overflow(model_->device(), used_.cu_seqlens, scratch_.dstream, flat_gradient_, ranges_, parameter_at(first), parameter_at(looked_from_), micro.number,
+                       micro.overflow);
+    looked_from_ = first;
+  }
+
+  static Shard shard_of(const ReduceOptions& options, const Communicator& communicator) {
+    if (!options.scatters || communicator.size() == 1) return Shard::whole(Model::flat_size);
+    return {buckets_of<Stream>(Model::flat_size, options.bucket_bytes, communicator.size()), communicator.rank(), communicator.size()};
   }
 
   void send_ranges() {
@@ -210,21 +302,25 @@ class DistributedDataParallel {
 
   Model* model_;
   Communicator* communicator_;
-  Collective<Device> collective_;
+  Shard shard_;
+  BucketedSum<Device, Stream> sum_;
   BatchStaging staging_;
   typename Device::Memory memory_;
   Extent capacity_;
   long tree_leaves_, leaves_ = 0;
-  bool leaf_is_open_ = false;
+  bool leaf_is_open_ = false, is_reduced_ = false;
+  Index looked_from_ = Model::flat_size;  // for overflows, in the parameters from here on
   PackedBatch used_{};                // the newest, in the device's memory
   ops::FlatRange* ranges_ = nullptr;  // of the parameters
   Call* call_ = nullptr;
+  Trace<Device>* trace_ = nullptr;
   Stream* flat_gradient_ = nullptr;
   std::array<Stream*, 32> partial_sums_{};
   std::set<std::pair<std::size_t, std::size_t>> rehearsed_;  // tokens and target rows
   typename Model::Gradients gradients_;
   typename Model::Saved saved_;
   typename Model::Scratch scratch_;
+  Collective<Device> collective_;  // the last member: sums that were begun end before the memory goes
 };
 
 }  // namespace terse::dist

@@ -14,6 +14,7 @@ namespace terse::dist {
 /// Who starts ranks.
 enum class Launcher { none, terse, mpirun, torchrun, slurm };
 
+/// In words.
 constexpr std::string_view name_of(Launcher launcher) {
   constexpr std::string_view names[] = {"nobody", "terse", "mpirun", "torchrun", "srun"};
   return names[static_cast<std::size_t>(launcher)];

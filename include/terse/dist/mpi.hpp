@@ -20,8 +20,8 @@
 
 namespace terse::dist::inline TERSE_ISA {
 
-namespace detail {
-
+/// What a call of MPI says of itself: nothing where it went well.
+/// Errors     Failure::rank: MPI's own text
 inline void check_mpi(int status, const char* what) {
   if (status == MPI_SUCCESS) return;
   char text[MPI_MAX_ERROR_STRING];
@@ -29,8 +29,6 @@ inline void check_mpi(int status, const char* what) {
   MPI_Error_string(status, text, &length);
   fail(Failure::rank, what, ": MPI: ", std::string_view(text, static_cast<std::size_t>(length)));
 }
-
-}  // namespace detail
 
 /// This process' end of MPI_COMM_WORLD. Begins MPI where nobody has, and then ends it too; where an exception ends this rank, it ends all (MPI_Abort), since the
 /// others would wait for it for ever.
@@ -43,10 +41,10 @@ class Mpi final : public Communicator {
     int begun = 0, threads = MPI_THREAD_SINGLE;
     MPI_Initialized(&begun);
     begins_ = begun == 0;
-    if (begins_) detail::check_mpi(MPI_Init_thread(nullptr, nullptr, MPI_THREAD_SERIALIZED, &threads), "MPI_Init_thread");
+    if (begins_) check_mpi(MPI_Init_thread(nullptr, nullptr, MPI_THREAD_SERIALIZED, &threads), "MPI_Init_thread");
     else MPI_Query_thread(&threads);
     if (threads < MPI_THREAD_SERIALIZED) fail(Failure::usage, "MPI gives this program one thread only; begin it with MPI_Init_thread(…, MPI_THREAD_SERIALIZED, …)");
-    detail::check_mpi(MPI_Comm_dup(MPI_COMM_WORLD, &comm_), "MPI_Comm_dup");
+    check_mpi(MPI_Comm_dup(MPI_COMM_WORLD, &comm_), "MPI_Comm_dup");
     MPI_Comm_set_errhandler(comm_, MPI_ERRORS_RETURN);
     MPI_Comm_rank(comm_, &rank_), MPI_Comm_size(comm_, &size_);
   }
@@ -69,20 +67,20 @@ class Mpi final : public Communicator {
     MPI_Type_contiguous(as_int(value_bytes), MPI_BYTE, &value), MPI_Type_commit(&value);
     const int status = MPI_Allgatherv(MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, values.data(), counts.data(), places.data(), value, comm_);
     MPI_Type_free(&value);
-    detail::check_mpi(status, "MPI_Allgatherv");
+    check_mpi(status, "MPI_Allgatherv");
   }
 
   void broadcast(std::span<std::byte> bytes, int root) override {
     constexpr std::size_t most = std::size_t{1} << 30;  // MPI counts with an int
     for (std::size_t at = 0; at < bytes.size(); at += most)
-      detail::check_mpi(MPI_Bcast(bytes.data() + at, as_int(std::min(most, bytes.size() - at)), MPI_BYTE, root, comm_), "MPI_Bcast");
+      check_mpi(MPI_Bcast(bytes.data() + at, as_int(std::min(most, bytes.size() - at)), MPI_BYTE, root, comm_), "MPI_Bcast");
   }
 
   std::vector<std::string> all_gather(const std::string& text) override {
     std::vector<std::string> all;
     for (int r = 0; r < size_; ++r) {
       auto length = static_cast<unsigned long>(text.size());
-      detail::check_mpi(MPI_Bcast(&length, 1, MPI_UNSIGNED_LONG, r, comm_), "MPI_Bcast");
+      check_mpi(MPI_Bcast(&length, 1, MPI_UNSIGNED_LONG, r, comm_), "MPI_Bcast");
       all.push_back(r == rank_ ? text : std::string(length, '\0'));
       broadcast(std::as_writable_bytes(std::span(all.back())), r);
     }
@@ -95,7 +93,7 @@ class Mpi final : public Communicator {
     if (rank_ > 0) std::this_thread::sleep_for(std::chrono::seconds(1));
     return false;
   }
-  void barrier() override { detail::check_mpi(MPI_Barrier(comm_), "MPI_Barrier"); }
+  void barrier() override { check_mpi(MPI_Barrier(comm_), "MPI_Barrier"); }
 
  private:
   static constexpr std::size_t round_bytes = std::size_t{4} << 20;  ///< of what is received at a time
@@ -124,7 +122,7 @@ class Mpi final : public Communicator {
         sent[r] = as_int(theirs.size()), from[r] = as_int(theirs.first), taken[r] = as_int(mine.size()), to[r] = as_int(r * each);
         parts[r] = received_.data() + r * each * sizeof(T);
       }
-      detail::check_mpi(MPI_Alltoallv(values.data(), sent.data(), from.data(), type, received_.data(), taken.data(), to.data(), type, comm_), "MPI_Alltoallv");
+      check_mpi(MPI_Alltoallv(values.data(), sent.data(), from.data(), type, received_.data(), taken.data(), to.data(), type, comm_), "MPI_Alltoallv");
       tree_sum(parts.data(), size_, mine.size(), values.data() + mine.first);
     }
   }

@@ -105,6 +105,7 @@ inline void wait_while(const std::atomic<std::uint32_t>& value, std::uint32_t ol
   const timespec time{static_cast<time_t>(seconds.count()), static_cast<long>(std::chrono::nanoseconds(most - seconds).count())};
   ::syscall(SYS_futex, &value, FUTEX_WAIT, old, &time, nullptr, 0);  // std::atomic's own wait works inside one process only
 }
+/// Everyone who waits in wait_while.
 inline void wake_all(const std::atomic<std::uint32_t>& value) { ::syscall(SYS_futex, &value, FUTEX_WAKE, INT_MAX, nullptr, nullptr, 0); }
 
 }  // namespace terse::dist

@@ -114,6 +114,14 @@ class Shared final : public Communicator {
   }
 
   void barrier() override { wait(); }
+  void require_others(std::chrono::milliseconds waited) override {
+    std::string failure = failure_of_another(waited);
+    if (failure.empty() && waited > patience_.call)
+      failure = concat("rank ", rank_, " has waited for its GPU for ", patience_.call.count() / 1000, " s, and no other rank has failed; run with NCCL_DEBUG=INFO to see what it waits for");
+    if (failure.empty()) return;
+    heard_of_a_failure_ = true;
+    fail(Failure::rank, failure);
+  }
   void note_step(long step) override { seat(rank_).step = step; }
 
  private:

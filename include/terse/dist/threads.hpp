@@ -42,6 +42,12 @@ class ThreadGroup {
     if (phase_ == phase) fail(Failure::rank, "rank ", failed_rank_, " failed");
   }
 
+  /// Errors     Failure::rank: one gave up
+  void require_all() {
+    const std::lock_guard lock(mutex_);
+    if (failed_rank_ >= 0) fail(Failure::rank, "rank ", failed_rank_, " failed");
+  }
+
   /// Lets everyone who waits, now or later, throw Failure::rank.
   void give_up(int rank) {
     const std::lock_guard lock(mutex_);
@@ -90,6 +96,8 @@ class Threads final : public Communicator {
     return all;
   }
   void barrier() override { group_->wait(); }
+  void require_others(std::chrono::milliseconds) override { group_->require_all(); }
+  bool are_threads() const override { return true; }
 
  private:
   template <class T>

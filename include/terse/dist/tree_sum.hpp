@@ -7,11 +7,10 @@
 
 namespace terse::dist::inline TERSE_ISA {
 
-namespace detail {
-
 /// How many values are added up at a time: what the recursion keeps of them stays in the first-level cache.
 inline constexpr std::size_t tree_block = 1024;
 
+/// tree_sum of values [first, first + count), at most tree_block of them.
 template <class T>
 void add_branch(const void* const* parts, int ranks, std::size_t first, std::size_t count, T* sum) {
   if (ranks == 1) {
@@ -25,16 +24,14 @@ void add_branch(const void* const* parts, int ranks, std::size_t first, std::siz
   for (std::size_t i = 0; i < count; ++i) sum[i] += right[i];
 }
 
-}  // namespace detail
-
 /// sum[i] = parts[0][i] + … + parts[ranks - 1][i], parts of T, as a binary tree over neighbours, ((0 + 1) + (2 + 3)) + …; where ranks aren't a power of two, the left branch
 /// is the largest one that is full. `sum` may be one of the parts.
 template <class T>
 void tree_sum(const void* const* parts, int ranks, std::size_t count, T* sum) {
-  T block[detail::tree_block];
-  for (std::size_t first = 0; first < count; first += detail::tree_block) {
-    const std::size_t some = std::min(detail::tree_block, count - first);
-    detail::add_branch(parts, ranks, first, some, block);
+  T block[tree_block];
+  for (std::size_t first = 0; first < count; first += tree_block) {
+    const std::size_t some = std::min(tree_block, count - first);
+    add_branch(parts, ranks, first, some, block);
     std::copy_n(block, some, sum + first);
   }
 }

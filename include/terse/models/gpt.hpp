@@ -143,8 +143,10 @@ class Gpt<ConfigType, P, DeviceType> : public GptModule<ConfigType, P, DeviceTyp
   }
 
   /// Loss as above, and *loss_scale times the gradient of sum over n of weights[n] * loss[n] is added to `gradients`: head and softmax on target rows only.
+  /// `is_final` hears of each layer whose gradient is final, from the last to the first.
+  template <class IsFinal = nn::Unheard>
   void backward(const PackedBatch& batch, const ops::DropoutPlan& dropout, const float* loss_scale, const Saved& saved, const Scratch& scratch,
-                Gradients& gradients) const {
+                Gradients& gradients, IsFinal&& is_final = {}) const {
     const auto dlast = scratch.block.branch;                                                                                    // (T, C)
     ops::clear(device(), dlast);
     for_head_rows(batch, scratch, [&](const Scratch& part, std::span<const std::int32_t> rows, Index first) {
@@ -159,9 +161,12 @@ class Gpt<ConfigType, P, DeviceType> : public GptModule<ConfigType, P, DeviceTyp
     });
 
     weights().norm.backward(device(), saved.stream(Config::layers), saved.norm, dlast, scratch.dstream, Write::overwrite, gradients.norm);
-    for (int l = Config::layers - 1; l >= 0; --l)
-      block(l).backward(device(), batch, dropout, l, saved.stream(l), saved.blocks[static_cast<std::size_t>(l)], scratch.block, scratch.dstream,
-                        gradients.blocks[static_cast<std::size_t>(l)]);
+    is_final(gradients.norm);
+    for (int l = Config::layers - 1; l >= 0; --l) {
+      auto& gradient = gradients.blocks[static_cast<std::size_t>(l)];
+      block(l).backward(device(), batch, dropout, l, saved.stream(l), saved.blocks[static_cast<std::size_t>(l)], scratch.block, scratch.dstream, gradient);
+      is_final(gradient);
+    }
     ops::embed_backward(device(), batch, dropout.at(ops::DropoutSite::embedding), scratch.dstream, gradients.tokens, gradients.positions);
   }
 

@@ -58,6 +58,9 @@ concept HasLoss = requires(const M& model, const PackedBatch& batch, const typen
 
 /// After forward: the losses as above, and *loss_scale times the gradient of sum over n of weights[n] * loss[n] is added to `gradients`.
 /// `loss_scale` is in the device's memory, where it is decided; nullptr: 1.
+///
+/// It may take one argument more, a function: called with each layer of `gradients` as soon as it is final, from the last in the table to the first, it lets ranks sum
+/// gradients while backward still runs (models/gpt.hpp).
 template <class M>
 concept HasBackward = requires(const M& model, const PackedBatch& batch, const ops::DropoutPlan& dropout, const float* loss_scale,
                                const typename M::Saved& saved, const typename M::Scratch& scratch, typename M::Gradients& gradients) {

@@ -17,7 +17,7 @@
 
 namespace terse::nn {
 
-inline constexpr bool layers_are_defined = true;  // <terse/cuda.hpp> must come before
+inline constexpr bool layers_are_defined = true;  ///< <terse/cuda.hpp> must come before
 
 /// How a parameter begins (scratch): N(mean, deviation / sqrt(residual_branches)); and how many of its rows are real.
 struct ParameterTraits {
@@ -160,5 +160,20 @@ void bind(Layer& layer, T* flat) {
     offset += round_up(view.size(), parameter_alignment);
   });
 }
+
+/// Where the layer's first parameter is: its others follow in the flat buffer.
+template <class Layer>
+const void* first_parameter(Layer& layer) {
+  const void* first = nullptr;
+  for_each_parameter(layer, [&](const ParameterName&, auto& view, const ParameterTraits&) {
+    if (first == nullptr) first = view.data;
+  });
+  return first;
+}
+
+/// What `backward` tells of layers whose gradients are final, where nobody listens.
+struct Unheard {
+  void operator()(const auto& /*layer*/) const {}
+};
 
 }  // namespace terse::nn

@@ -1,8 +1,11 @@
 #pragma once
+#include <algorithm>
+#include <cstddef>
 #include <type_traits>
 
 #include <terse/core/arena.hpp>
 #include <terse/core/error.hpp>
+#include <terse/core/slice.hpp>
 #include <terse/device/cpu.hpp>
 #include <terse/nn/model.hpp>
 #include <terse/ops/adamw/cpu.hpp>
@@ -23,6 +26,8 @@ class AdamW {
 
 /// AdamW over a model's flat parameters (ops/adamw/op.hpp): weight decay on matrices and embeddings, none on biases and gains.
 ///
+/// Of a `shard` it keeps the state, and updates the parameters, of that part alone: the other ranks do the others (dist/sharded_adamw.hpp).
+///
 /// Memory  m and v in the stream's dtype; where the model computes in 16 bits, a master copy too
 template <nn::Model Model>
 class AdamW<Model> {
@@ -32,32 +37,43 @@ class AdamW<Model> {
   static constexpr bool has_master = !std::is_same_v<Parameter, Stream>;
 
   /// Bytes of state: what the memory plan calls optimizer.
-  static constexpr std::size_t bytes() {
-    return moment_bytes * (has_master ? 3 : 2) + round_up(sizeof(Decision), alignment_bytes);
+  static constexpr std::size_t bytes(const Shard& shard = Shard::whole(Model::flat_size)) {
+    return buffer_bytes(shard) * (has_master ? 3 : 2) + decision_bytes + sums_bytes(shard);
   }
 
   /// Moments 0; the master copy, if there is one, from the model's parameters. `model` must outlive it.
   /// Errors     Failure::device: out of memory
-  explicit AdamW(Model& model) : model_(&model), memory_(model.device().allocate(bytes())) {
-    model.device().clear(moments(), 2 * moment_bytes);
+  explicit AdamW(Model& model, const Shard& shard = Shard::whole(Model::flat_size)) : model_(&model), shard_(shard), memory_(model.device().allocate(bytes(shard))) {
+    model.device().clear(memory_.data(), bytes(shard));
     take_parameters();
     restore({.scaler = LossScaler::start(Model::PrecisionPolicy::scales_loss)});
   }
 
+  /// The part of the flat buffer that it keeps.
+  const Shard& shard() const { return shard_; }
+
   /// The master copy becomes the model's parameters: after they were loaded or initialised in the model's dtype.
   void take_parameters() {
-    if constexpr (has_master) ops::cast(model_->device(), model_->flat(), master(), Model::flat_size);
+    if constexpr (has_master) shard_.for_each([&](Index at, Index kept, Index count, Index) { ops::cast(model_->device(), model_->flat() + at, copy(kept), count); });
   }
   /// The model's parameters become the master copy, rounded: after it was loaded or initialised.
   void give_parameters() {
-    if constexpr (has_master) ops::cast(model_->device(), master(), model_->flat(), Model::flat_size);
+    if constexpr (has_master) shard_.for_each([&](Index at, Index kept, Index count, Index) { ops::cast(model_->device(), copy(kept), model_->flat() + at, count); });
   }
 
   /// One step from `gradient` (flat), which is of loss_scale() times the loss: unscaled, clipped; skipped where it isn't finite, and the scale halved.
   /// Only queued: state() tells what came of it.
-  void step(const Stream* gradient, const UpdateRules& rules) {
-    ops::sum_of_squares(model_->device(), gradient, Model::flat_size, &decision()->sum_of_squares);
-    update(model_->device(), rules, &decision()->sum_of_squares, &decision()->state);
+  void step(const Stream* gradient, const UpdateRules& rules) { measure(gradient), update(gradient, rules); }
+  /// The first half of a step: the sums of squares of what it keeps of each bucket of the gradient.
+  void measure(const Stream* gradient) {
+    if (!shard_.is_whole()) model_->device().clear(sums_of_squares(), static_cast<std::size_t>(shard_.buckets.count()) * sizeof(double));  // of some buckets it may keep nothing
+    shard_.for_each([&](Index at, Index, Index count, Index bucket) { ops::sum_of_squares(model_->device(), gradient + at, count, sums_of_squares() + bucket); });
+  }
+  /// Where `measure` left them, a number a bucket, in the device's memory: of all ranks together before `update`.
+  double* sums_of_squares() const { return reinterpret_cast<double*>(memory_.data() + buffers() * buffer_bytes(shard_) + decision_bytes); }
+  /// The other half.
+  void update(const Stream* gradient, const UpdateRules& rules) {
+    optim::update(model_->device(), rules, sums_of_squares(), shard_.buckets.count(), decision());
     apply(gradient);
   }
   /// One step from `gradient` times `gradient_scale`, whatever its norm: for loops that clip and scale themselves.
@@ -69,46 +85,53 @@ class AdamW<Model> {
   }
 
   /// What to multiply the loss by, in the device's memory: the loss scaler decides it there.
-  const float* loss_scale() const { return &decision()->state.scaler.scale; }
+  const float* loss_scale() const { return &decision()->scaler.scale; }
   /// Where the optimizer stands, in the device's memory.
-  const UpdateState<Stream>* device_state() const { return &decision()->state; }
+  const UpdateState<Stream>* device_state() const { return decision(); }
   /// The same, on the host: waits for the device.
   UpdateState<Stream> state() const {
     UpdateState<Stream> state;
-    model_->device().copy_to_host(&state, device_state(), sizeof(state));
+    model_->device().copy_to_host(&state, decision(), sizeof(state));
     return state;
   }
   /// Going on where a saved run stood.
-  void restore(const UpdateState<Stream>& state) { model_->device().copy_from_host(&decision()->state, &state, sizeof(state)); }
-  /// m, flat.
-  Stream* first_moments() const { return moments(); }
-  /// v, flat.
-  Stream* second_moments() const { return moments() + Model::flat_size; }
-  /// Parameters in full precision, flat.
+  void restore(const UpdateState<Stream>& state) { model_->device().copy_from_host(decision(), &state, sizeof(state)); }
+
+  /// m of what it keeps.
+  Stream* first_moments() const { return buffer(0); }
+  /// v of what it keeps.
+  Stream* second_moments() const { return buffer(1); }
+  /// Parameters of what it keeps, in full precision; where the model's are that, all of them, flat.
   Stream* master() const {
-    if constexpr (has_master) return moments() + 2 * Model::flat_size;
+    if constexpr (has_master) return copy(0);
     else return model_->flat();
   }
 
  private:
-  struct Decision {
-    UpdateState<Stream> state;
-    double sum_of_squares;
-  };
-  static constexpr std::size_t moment_bytes = static_cast<std::size_t>(Model::flat_size) * sizeof(Stream);  // flat_size is a multiple of the alignment
+  static constexpr std::size_t buffers() { return has_master ? 3 : 2; }
+  static constexpr std::size_t buffer_bytes(const Shard& shard) { return round_up(static_cast<std::size_t>(shard.size()) * sizeof(Stream), alignment_bytes); }
+  static constexpr std::size_t decision_bytes = round_up(sizeof(UpdateState<Stream>), alignment_bytes);
+  static constexpr std::size_t sums_bytes(const Shard& shard) { return round_up(static_cast<std::size_t>(shard.buckets.count()) * sizeof(double), alignment_bytes); }
 
+  /// Parameter by parameter, since some decay and some don't.
   void apply(const Stream* gradient) {
-    for (const auto& parameter : Model::table) {
-      const Index at = parameter.offset;
-      ops::adamw(model_->device(), &device_state()->factors, parameter.decays(), parameter.size(), master() + at, gradient + at, first_moments() + at,
-                 second_moments() + at, model_->flat() + at);
-    }
+    shard_.for_each([&](Index at, Index kept, Index count, Index) {
+      for (const auto& parameter : Model::table) {
+        const Index first = std::max(at, parameter.offset), end = std::min(at + count, parameter.offset + parameter.size());
+        if (first >= end) continue;
+        const Index mine = kept + first - at;
+        ops::adamw(model_->device(), &decision()->factors, parameter.decays(), end - first, has_master ? copy(mine) : master() + first, gradient + first, first_moments() + mine,
+                   second_moments() + mine, model_->flat() + first);
+      }
+    });
   }
 
-  Decision* decision() const { return reinterpret_cast<Decision*>(memory_.data() + moment_bytes * (has_master ? 3 : 2)); }
-  Stream* moments() const { return reinterpret_cast<Stream*>(memory_.data()); }
+  Stream* buffer(std::size_t number) const { return reinterpret_cast<Stream*>(memory_.data() + number * buffer_bytes(shard_)); }
+  Stream* copy(Index kept) const { return buffer(2) + kept; }
+  UpdateState<Stream>* decision() const { return reinterpret_cast<UpdateState<Stream>*>(memory_.data() + buffers() * buffer_bytes(shard_)); }
 
   Model* model_;
+  Shard shard_;
   typename Model::Device::Memory memory_;
 };
 

@@ -28,6 +28,12 @@ struct UpdateState {
   constexpr bool skipped() const { return factors.skipped; }
 };
 
+constexpr double sum_in_order(const double* values, Index count) {
+  double sum = 0;
+  for (Index i = 0; i < count; ++i) sum += values[i];
+  return sum;
+}
+
 /// The next step, from the sum of squares of the gradient of scaler.scale times the loss:
 ///
 ///   norm = sqrt(sum_of_squares) / scale      not finite: the step is skipped, the scale halves
@@ -42,10 +48,10 @@ constexpr void decide(UpdateState<S>& state, const UpdateRules& rules, double su
   state.scaler.update(skipped);
 }
 
-/// `decide` on the device, from and into its memory.
+/// `decide` on the device, from `count` partial sums of squares in its memory and into it.
 template <Real S>
-void update(const Cpu&, const UpdateRules& rules, const double* sum_of_squares, UpdateState<S>* state) {
-  decide(*state, rules, *sum_of_squares);
+void update(const Cpu&, const UpdateRules& rules, const double* sums_of_squares, Index count, UpdateState<S>* state) {
+  decide(*state, rules, sum_in_order(sums_of_squares, count));
 }
 
 }  // namespace terse::optim

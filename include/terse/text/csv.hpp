@@ -42,7 +42,7 @@ struct Csv {
   void require_unique(std::string_view name) const;
 };
 
-inline constexpr std::string_view byte_order_mark = "\xEF\xBB\xBF";
+inline constexpr std::string_view byte_order_mark = "\xEF\xBB\xBF";  ///< of UTF-8
 
 /// Longest field that is read, in bytes. No context holds as much; it is what a quote that isn't closed makes of the rows behind it.
 inline constexpr std::size_t longest_text = std::size_t{16} << 20;

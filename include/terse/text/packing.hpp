@@ -11,7 +11,7 @@
 #include <terse/core/error.hpp>
 #include <terse/core/packed_batch.hpp>
 #include <terse/core/philox.hpp>
-#include <terse/text/dialogue.hpp>
+#include <terse/text/sample.hpp>
 
 namespace terse::text {
 

@@ -64,6 +64,8 @@ struct PlanOptions {
   long tree_leaves = 0;        ///< as DistributedDataParallel's
   Index micro_batches = 16;    ///< of a step, over all ranks
   int capability = 75;         ///< of a GPU
+  int shards = 1;              ///< ranks that share the optimizer's state out among them; 1: each has all of it
+  std::size_t bucket_bytes = 0;  ///< as DistributedDataParallel's
 };
 
 /// The plan for micro-batches of up to `tokens` tokens in up to `sequences` documents.
@@ -74,7 +76,8 @@ constexpr MemoryPlan plan(Index tokens, Index sequences, const PlanOptions& opti
   const Extent capacity{tokens, sequences};
   return {.parameters = static_cast<std::size_t>(Model::flat_size) * sizeof(typename Model::Parameter),
           .gradients = Ddp::gradient_bytes(options.tree_leaves),
-          .optimizer = optim::AdamW<Model>::bytes(),
+          .optimizer = optim::AdamW<Model>::bytes(options.shards > 1 ? Shard{dist::buckets_of<typename Model::Stream>(Model::flat_size, options.bucket_bytes, options.shards), 0, options.shards}
+                                                                      : Shard::whole(Model::flat_size)),
           .activations = Ddp::saved_bytes(capacity),
           .scratch = Ddp::scratch_bytes(capacity) + StepReports<Device, typename Model::Stream>::bytes(options.micro_batches),
           .workspace = (options.takes_workspace ? workspace_bytes<Model>(Staging<Device>::extent(capacity).tokens) : 0) + Device::library_bytes(options.capability),

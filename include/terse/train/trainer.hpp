@@ -19,13 +19,12 @@
 #include <terse/dist/communicator.hpp>
 #include <terse/dist/ddp.hpp>
 #include <terse/nn/model.hpp>
-#include <terse/optim/adamw.hpp>
-#include <terse/optim/clip.hpp>
 #include <terse/optim/loss_scaler.hpp>
 #include <terse/optim/schedule.hpp>
 #include <terse/text/packing.hpp>
 #include <terse/train/plan.hpp>
 #include <terse/train/run_state.hpp>
+#include <terse/train/state_tensors.hpp>
 #include <terse/train/step_report.hpp>
 
 namespace terse::train {
@@ -40,6 +39,9 @@ struct TrainOptions {
   long evaluate_every = 100;    ///< steps between validations; 0: only after the last
   long checkpoint_every = 0;    ///< steps between on_checkpoint; 0: only at the end
   bool reproducible = false;    ///< the same bits however ranks x accumulate divide a step; they must be a power of two (dist/ddp.hpp says what it costs)
+  bool shard_optimizer = false; ///< each rank keeps its part of the optimizer's state alone (dist/sharded_adamw.hpp)
+  std::size_t bucket_bytes = 0; ///< of gradients that are summed over ranks at a time while backward runs; 0: dist::default_bucket_bytes
+  long trace_steps = 0;         ///< how many steps, from the first of this run, Trainer::spans tells of
 };
 
 /// Which samples a run learns from and which it is judged by.
@@ -93,7 +95,7 @@ class TrainObserver {
   virtual bool on_step(const StepRecord&) { return true; }
   /// One line: where, and what was done about it.
   virtual void on_overflow(const std::string& /*message*/) {}
-  /// After a validation; `is_best`: lower than any before. The parameters are the trainer's master copy.
+  /// After a validation; `is_best`: lower than any before, so that Trainer::read has the parameters.
   virtual void on_validation(double /*loss*/, bool /*is_best*/) {}
   /// Every checkpoint_every steps, and when the run ends: what should outlive the process is saved here. After on_step.
   virtual void on_checkpoint(const RunState&) {}
@@ -125,34 +127,62 @@ class Trainer<ModelType> {
         sampler_(data.training, data.training_numbers, checked(options.schedule, communicator)),
         capacity_(capacity()),
         storage_(capacity_),
-        ddp_(reserve(model, capacity_.tokens), communicator, {capacity_.tokens, capacity_.sequences}, tree_leaves(options)),
-        adamw_(model),
+        ddp_(reserve(model, capacity_.tokens), communicator, {capacity_.tokens, capacity_.sequences},
+             {.tree_leaves = tree_leaves(options), .bucket_bytes = options.bucket_bytes, .scatters = options.shard_optimizer && communicator.size() > 1}),
+        adamw_(ddp_),
+        tensors_(ddp_, adamw_),
         reports_(model.device(), options.schedule.micro_batches()),
         validation_losses_(divide_up(data.validation_numbers.size(), static_cast<std::size_t>(options.schedule.batch))) {
+    if (options.trace_steps > 0) ddp_.trace(&trace_.emplace(model.device(), most_spans(options)));
     state_.scale = optim::LossScaler::start(Model::PrecisionPolicy::scales_loss).scale;
   }
+
+  Trainer(const Trainer&) = delete;
+  Trainer& operator=(const Trainer&) = delete;
 
   /// Where parameters and moments are.
   typename Model::Device& device() const { return ddp_.model().device(); }
   /// Tokens of the largest micro-batch: what the memory plan is made for.
   Index token_capacity() const { return capacity_.tokens; }
-  /// Parameters in full precision, flat, whatever the model computes with.
-  Stream* parameters() const { return adamw_.master(); }
-  /// AdamW's m and v, flat.
-  Stream* first_moments() const { return adamw_.first_moments(); }
-  Stream* second_moments() const { return adamw_.second_moments(); }
+  /// Parameters in full precision, flat, whatever the model computes with, in the device's memory.
+  /// Errors     Failure::usage: ranks keep a shard each; `read` and `write` have them whole
+  Stream* parameters() const {
+    if (!tensors_.is_whole(StateTensor::parameters)) fail(Failure::usage, "parameters(): each rank keeps a shard of them; use read and write, which have them whole");
+    return adamw_.master();
+  }
+  /// body(), on rank 0, which may `read` all state tensors; every rank calls it.
+  template <class Body>
+  void on_first(Body&& body) {
+    for (const StateTensor tensor : all_state_tensors) tensors_.gather(tensor);
+    if (communicator_->is_first()) body();
+    for (const StateTensor tensor : all_state_tensors) tensors_.release(tensor);
+  }
+  /// In on_first, in on_checkpoint and, of the parameters, in on_validation where they are the best: body(values) with all of them on the host, flat, in full precision.
+  template <class Body>
+  decltype(auto) read(StateTensor tensor, Body&& body) const {
+    return tensors_.read(tensor, std::forward<Body>(body));
+  }
+  /// On rank 0: body(values) writes them all, before share_parameters or resume.
+  template <class Body>
+  void write(StateTensor tensor, Body&& body) {
+    tensors_.write(tensor, std::forward<Body>(body));
+  }
   /// Where the run stands: what `resume` takes.
   const RunState& state() const { return state_; }
 
-  /// After the caller wrote parameters() on rank 0: every rank takes them.
+  /// What this rank did in the first options.trace_steps steps; waits for the device.
+  std::vector<dist::Span> spans() const { return trace_ ? trace_->spans() : std::vector<dist::Span>{}; }
+
+  /// After the caller wrote the parameters on rank 0: every rank takes them.
   void share_parameters() {
-    share(adamw_.master());
+    tensors_.share(StateTensor::parameters);
     adamw_.give_parameters();
   }
-  /// After the caller read a saved run's parameters() and moments on rank 0: every rank takes them, and run() goes on from `state` (rank 0's counts).
+  /// After the caller wrote a saved run's parameters and moments on rank 0: every rank takes them, and run() goes on from `state` (rank 0's counts).
   void resume(RunState state) {
+    ddp_.collective().wait();  // for sums of a step that an exception ended
     communicator_->broadcast(std::as_writable_bytes(std::span(&state, 1)), 0);
-    share_parameters(), share(first_moments()), share(second_moments());
+    share_parameters(), tensors_.share(StateTensor::first_moments), tensors_.share(StateTensor::second_moments);
     state_ = state;
     reports_.forget();
     auto scaler = optim::LossScaler::start(Model::PrecisionPolicy::scales_loss);
@@ -176,8 +206,10 @@ class Trainer<ModelType> {
   /// begun the next step when the observer hears of one; that one is finished too.
   void run(TrainObserver& observer) {
     long saved = begun_ = state_.step;
+    const long traced_until = begun_ + options_.trace_steps;
     rehearse();
     for (bool keeps_going = true; keeps_going && begun_ < options_.schedule.steps;) {
+      if (begun_ == traced_until) ddp_.trace(nullptr);
       begin_step();
       const long may_be_behind = Model::Device::runs_behind && !is_awaited() ? 1 : 0;
       while (keeps_going && reports_.in_flight() > may_be_behind) keeps_going = finish_step(observer);
@@ -233,6 +265,12 @@ class Trainer<ModelType> {
     return schedule;
   }
 
+  /// Of a lane: forward and backward of each micro-batch, and the optimizer; or the buckets.
+  static std::size_t most_spans(const TrainOptions& options) {
+    const auto steps = static_cast<std::size_t>(options.trace_steps), accumulate = static_cast<std::size_t>(options.schedule.accumulate);
+    return steps * std::max(2 * accumulate + 1, static_cast<std::size_t>(dist::buckets_of<Stream>(Model::flat_size, options.bucket_bytes, static_cast<int>(options.schedule.ranks)).count()));
+  }
+
   static long tree_leaves(const TrainOptions& options) {
     if (!options.reproducible) return 0;
     if (const auto leaves = options.schedule.micro_batches(); !std::has_single_bit(static_cast<std::uint64_t>(leaves)))
@@ -262,23 +300,22 @@ class Trainer<ModelType> {
   /// Something is done after the newest step that needs its outcome.
   bool is_awaited() const { return is_last_step() || validates() || is_due(options_.checkpoint_every); }
 
-  void share(Stream* flat) { ddp_.collective().broadcast(flat, Model::flat_size); }
-
   /// Whether rank 0's observer wants more, on every rank.
   bool tell(const StepRecord& record, TrainObserver& observer) {
     const bool is_best = record.validation_loss && *record.validation_loss < state_.best_validation_loss;
-    if (is_best) state_.best_validation_loss = *record.validation_loss;
+    if (is_best) state_.best_validation_loss = *record.validation_loss, tensors_.gather(StateTensor::parameters);
     std::byte keep_going{1};
     if (communicator_->is_first()) {
       if (record.validation_loss) observer.on_validation(*record.validation_loss, is_best);
       keep_going = std::byte{observer.on_step(record)};
     }
+    tensors_.release(StateTensor::parameters);
     communicator_->broadcast(std::span(&keep_going, 1), 0);
     return keep_going != std::byte{0};
   }
 
   long checkpoint(TrainObserver& observer) {
-    if (communicator_->is_first()) observer.on_checkpoint(state_);
+    on_first([&] { observer.on_checkpoint(state_); });
     return state_.step;
   }
 
@@ -312,7 +349,7 @@ class Trainer<ModelType> {
 
     start = Clock::now();
     const ops::AdamW adamw{.lr = record.lr, .beta1 = options_.beta1, .beta2 = options_.beta2, .weight_decay = options_.weight_decay};
-    adamw_.step(ddp_.gradient(), optim::UpdateRules{.adamw = adamw, .clip = options_.clip});
+    ddp_.traced("optimizer", [&] { adamw_.step({.adamw = adamw, .clip = options_.clip}); });
     reports_.send(adamw_.device_state());
     record.parts.optimizer = milliseconds_since(start);
   }
@@ -328,8 +365,8 @@ class Trainer<ModelType> {
       const PackedBatch batch = sampler_.fill(step, micro, communicator_->rank(), storage_);
       parts.data += milliseconds_since(start);
       start = Clock::now();
-      ddp_.backward(batch, dropout, adamw_.loss_scale(), reports_.losses() + communicator_->rank() * accumulate + micro);
-      ddp_.find_overflow(static_cast<std::int32_t>(micro), reports_.overflow());
+      ddp_.backward(batch, dropout, {.number = static_cast<std::int32_t>(micro), .is_last = micro + 1 == accumulate, .loss_scale = adamw_.loss_scale(),
+                                     .loss = reports_.losses() + communicator_->rank() * accumulate + micro, .overflow = reports_.overflow()});
       parts.forward_backward += milliseconds_since(start);
     }
   }
@@ -380,8 +417,10 @@ class Trainer<ModelType> {
   text::Sampler sampler_;
   text::BatchCapacity capacity_;
   text::BatchStorage storage_;
+  std::optional<dist::Trace<typename Model::Device>> trace_;  // before ddp_, whose sums it hears of to the last
   dist::DistributedDataParallel<Model> ddp_;
-  optim::AdamW<Model> adamw_;
+  dist::ShardedAdamW<Model> adamw_;
+  StateTensors<Model> tensors_;
   Reports reports_;
   std::array<BegunStep, Reports::most_in_flight> begun_steps_;
   long begun_ = 0;                         // steps queued

@@ -64,6 +64,8 @@ std::vector<unsigned char> reduced(std::vector<CollectivePart>& parts, std::size
   return result;
 }
 
+}  // namespace
+
 // Copies by memcpy, which ThreadSanitizer sees.
 void compute(std::vector<CollectivePart>& parts, std::size_t first) {
   const Seen seen;
@@ -94,8 +96,6 @@ void compute(std::vector<CollectivePart>& parts, std::size_t first) {
     }
   }
 }
-
-}  // namespace
 
 std::size_t bytes_of(ncclDataType_t type) {
   constexpr std::size_t bytes[] = {1, 1, 4, 4, 8, 8, 2, 4, 8, 2};

@@ -42,6 +42,8 @@ struct Collective {
 };
 
 std::size_t bytes_of(ncclDataType_t type);
+/// Writes what the parts together make to each part's `to`. In a sum the values of rank `first` come first.
+void compute(std::vector<CollectivePart>& parts, std::size_t first);
 /// Values that a rank reads, and that it writes.
 std::size_t read_count(const CollectivePart& part, std::size_t ranks);
 std::size_t written_count(const CollectivePart& part, std::size_t ranks);

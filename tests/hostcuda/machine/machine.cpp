@@ -24,6 +24,7 @@ void Machine::queue(cudaStream_t stream, Work work) {
   work.number = queued_++;
   stream->queue.push_back(std::move(work));
   release(&stream->queued);
+  went_on_ = Clock::now();
   changed_.notify_all();
 }
 
@@ -76,6 +77,7 @@ void Machine::run_head(Guard& guard, cudaStream_t stream) {
   }
   stream->busy = false;
   finish(stream, work, std::move(failure));
+  went_on_ = Clock::now();
   changed_.notify_all();
 }
 
@@ -100,6 +102,14 @@ bool Machine::run_one(Guard& guard) {
   if (stream != nullptr) run_head(guard, stream);
   memory.hide();
   return stream != nullptr;
+}
+
+bool Machine::is_stuck() {
+  if (std::chrono::duration<double>(Clock::now() - went_on_).count() < options().patience || choose(nullptr) != nullptr) return false;
+  const auto may_go_on = [](cudaStream_t stream) { return stream->busy || (!stream->queue.empty() && stream->queue.front().waits_for_processes); };
+  if (std::any_of(streams.begin(), streams.end(), may_go_on)) return false;
+  last_report = what_waits();
+  return true;
 }
 
 bool Machine::run_until(Guard& guard, cudaStream_t wanted, const std::function<bool()>& done) {

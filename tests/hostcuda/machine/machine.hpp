@@ -54,6 +54,7 @@ struct Work {
   std::function<void()> after = {};        ///< with the lock, when it has run or was dropped
   std::shared_ptr<EventState> event = {};  ///< that `ready` waits for, or that is recorded
   bool records = false;
+  bool waits_for_processes = false;        ///< `ready` depends on others, which take their time
   std::uint64_t record = 0;                ///< which record of the event
   std::uint64_t number = 0;                ///< in the order of queueing
 };
@@ -119,6 +120,8 @@ class Machine {
   void queue(cudaStream_t stream, Work work);
   /// Runs queued work until `done`. False: given up, as nothing went on for Options::patience; last_report says what waits.
   bool run_until(Guard& guard, cudaStream_t wanted, const std::function<bool()>& done);
+  /// Nothing has gone on for Options::patience, though something waits: it never will.
+  bool is_stuck();
   /// Runs one piece of queued work, if there is any that can run.
   bool run_one(Guard& guard);
   /// True where all work of the device's streams (all devices: -1) has run.
@@ -137,6 +140,7 @@ class Machine {
   std::string what_waits() const;
 
   std::condition_variable changed_;
+  Clock::time_point went_on_ = Clock::now();
   std::uint64_t queued_ = 0;
   Random random_;
   std::uint64_t random_seed_ = ~std::uint64_t{0};

@@ -1,5 +1,7 @@
-// NCCL between ranks that are threads of one process, a device each: NCCL User Guide, "Creating a Communicator", "Collective Operations",
+// NCCL between ranks that are threads of one process, or processes, a device each: NCCL User Guide, "Creating a Communicator", "Collective Operations",
 // "Group Calls", "Fault Tolerance". Where NCCL would hang or mix data up, this says so.
+
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstring>
@@ -9,6 +11,7 @@
 #include "call.hpp"
 #include "collective.hpp"
 #include "options.hpp"
+#include "processes.hpp"
 
 namespace hostcuda {
 
@@ -17,11 +20,14 @@ struct Clique {
   std::vector<ncclComm_t> members;                            // null: not there yet, or gone
   std::vector<std::thread::id> threads;
   std::vector<int> devices;
-  int joined = 0;
+  int joined = 0;                                             // of this process' ranks
   std::map<std::size_t, std::shared_ptr<Collective>> collectives;   // by number; those that some rank hasn't given yet
   bool aborted = false;
   ncclResult_t error = ncclSuccess;
   std::string mistake;                                        // its words
+  Processes processes;                                        // all ranks; in use where they aren't threads of one process
+
+  bool all_joined() const { return processes.joined() == static_cast<int>(members.size()); }
 };
 
 }  // namespace hostcuda
@@ -57,9 +63,9 @@ ncclResult_t refuse(Call& call, ncclResult_t result, const Parts&... parts) {
 }
 
 ncclResult_t wait_for_members(Call& call, const std::shared_ptr<Clique>& clique) {
-  const auto all_there = [&] { return clique->joined == static_cast<int>(clique->members.size()) || clique->aborted; };
+  const auto all_there = [&] { return clique->all_joined() || clique->aborted; };
   if (call.machine.run_until(call.guard, nullptr, all_there)) return ncclSuccess;
-  return refuse(call, ncclSystemError, "ncclCommInitRank: ", clique->joined, " of ", clique->members.size(), " ranks came");
+  return refuse(call, ncclSystemError, "ncclCommInitRank: ", clique->processes.joined(), " of ", clique->members.size(), " ranks came");
 }
 
 ncclResult_t join(ncclComm_t* comm, int ranks, const ncclUniqueId& id, int rank, bool blocking) {
@@ -75,13 +81,14 @@ ncclResult_t join(ncclComm_t* comm, int ranks, const ncclUniqueId& id, int rank,
   if (clique->members[place] != nullptr) return refuse(call, ncclInvalidUsage, "ncclCommInitRank: rank ", rank, " twice");
   if (std::find(clique->devices.begin(), clique->devices.end(), current_device()) != clique->devices.end())
     return refuse(call, ncclInvalidUsage, "ncclCommInitRank: device ", current_device(), " has a rank already");
+  if (const auto mistake = clique->processes.join(id.internal, rank, ranks, current_device()); !mistake.empty()) return refuse(call, ncclInvalidUsage, "ncclCommInitRank: ", mistake);
   *comm = new ncclComm{clique, rank, current_device()};
   communicators.insert(*comm);
   clique->members[place] = *comm, clique->threads[place] = std::this_thread::get_id();
   clique->devices.push_back(current_device());
   ++clique->joined;
   call.machine.wake();
-  if (!blocking) return clique->joined == ranks ? ncclSuccess : ncclInProgress;
+  if (!blocking) return clique->all_joined() ? ncclSuccess : ncclInProgress;
   if (grouped.depth > 0) return grouped.joining.push_back(*comm), ncclSuccess;
   return wait_for_members(call, std::shared_ptr<Clique>(clique));
 }
@@ -124,7 +131,7 @@ std::string mismatch(const Collective& collective, int rank, const CollectivePar
 ncclResult_t check(Call& call, const ncclComm& comm, const CollectivePart& part) {
   const std::string words = words_of(part);
   if (comm.clique->error != ncclSuccess) return refuse(call, comm.clique->error, words, ": the communicator has failed before");
-  if (comm.clique->joined < static_cast<int>(comm.clique->members.size())) return refuse(call, ncclInvalidUsage, words, ": not all ranks have joined");
+  if (!comm.clique->all_joined()) return refuse(call, ncclInvalidUsage, words, ": not all ranks have joined");
   if (!call.knows(part.stream) || part.stream->device != comm.device) return refuse(call, ncclInvalidArgument, words, ": no such stream on the communicator's device ", comm.device);
   if (part.root < 0 || part.root >= static_cast<int>(comm.clique->members.size())) return refuse(call, ncclInvalidArgument, words, ": no such root");
   if (const auto mistake = wrong_memory(call.machine.memory, comm, part); !mistake.empty()) return refuse(call, ncclInvalidArgument, words, ": ", mistake);
@@ -142,12 +149,37 @@ std::shared_ptr<Collective> collective_of(Clique& clique, std::size_t number) {
   return collective;
 }
 
+/// A process knows what the others call when their streams have come to it, not before.
+ncclResult_t enqueue_among_processes(Call& call, ncclComm_t comm, const CollectivePart& part) {
+  const std::shared_ptr<Clique> clique = comm->clique;
+  const std::size_t number = comm->calls++, ranks = clique->members.size(), size = bytes_of(part.type);
+  ++*comm->unfinished;
+  const auto ready = [=, reached = std::make_shared<bool>(false)] {
+    Processes& processes = clique->processes;
+    if (!std::exchange(*reached, true)) processes.reach(number, part);
+    clique->aborted |= processes.aborted();
+    if (clique->aborted || !processes.all_reached(number)) return clique->aborted;
+    if (const auto mistake = processes.mismatch(number); !mistake.empty())
+      clique->error = ncclInvalidUsage, clique->aborted = true, clique->mistake = "collective " + std::to_string(number) + ": " + mistake;
+    return true;
+  };
+  const auto run = [=, seed = options().seed] {
+    if (!clique->aborted) clique->processes.run(number, part, seed == 0 ? 0 : mix(seed) + number);
+    return Failure{};
+  };
+  const auto after = [unfinished = comm->unfinished] { --*unfinished; };   // with the lock
+  call.machine.queue(part.stream, {.what = words_of(part) + ", number " + std::to_string(number) + " of rank " + std::to_string(comm->rank), .run = run,
+                                   .uses = {{part.from, read_count(part, ranks) * size}, {part.to, written_count(part, ranks) * size}}, .ready = ready, .after = after, .waits_for_processes = true});
+  return ncclSuccess;
+}
+
 ncclResult_t enqueue(Call& call, ncclComm_t comm, CollectivePart part, bool in_group) {
   if (part.stream->capture != nullptr) {
     part.stream->capture->invalidated = true;
     return refuse(call, ncclInvalidUsage, words_of(part), ": on a stream that is captured, which isn't emulated");
   }
   const std::shared_ptr<Clique> clique = comm->clique;
+  if (!clique->processes.are_threads()) return enqueue_among_processes(call, comm, part);
   const std::size_t number = comm->calls, place = static_cast<std::size_t>(comm->rank), ranks = clique->members.size();
   const std::shared_ptr<Collective> collective = collective_of(*clique, number);
   part.thread = std::this_thread::get_id();
@@ -205,8 +237,8 @@ ncclResult_t ncclGetUniqueId(ncclUniqueId* id) {
   const Call call("ncclGetUniqueId");
   static std::uint64_t made = 0;
   *id = {};
-  const std::uint64_t number = mix(++made);
-  std::memcpy(id->internal, &number, sizeof number);
+  const std::string name = "/hostcuda-nccl-" + std::to_string(::getpid()) + "-" + std::to_string(++made);   // of the board where the ranks meet
+  std::memcpy(id->internal, name.c_str(), name.size() + 1);
   return ncclSuccess;
 }
 
@@ -221,7 +253,7 @@ ncclResult_t ncclCommGetAsyncError(ncclComm_t comm, ncclResult_t* error) {
   Call call("ncclCommGetAsyncError");
   if (!communicators.contains(comm)) return refuse(call, ncclInvalidArgument, "ncclCommGetAsyncError: no such communicator");
   const Clique& clique = *comm->clique;
-  *error = clique.error != ncclSuccess ? clique.error : clique.aborted ? ncclRemoteError : clique.joined < static_cast<int>(clique.members.size()) ? ncclInProgress : ncclSuccess;
+  *error = clique.error != ncclSuccess ? clique.error : clique.aborted ? ncclRemoteError : !clique.all_joined() ? ncclInProgress : ncclSuccess;
   return ncclSuccess;
 }
 
@@ -245,6 +277,7 @@ ncclResult_t ncclCommAbort(ncclComm_t comm) {
   Call call("ncclCommAbort");
   if (!communicators.contains(comm)) return refuse(call, ncclInvalidArgument, "ncclCommAbort: no such communicator");
   comm->clique->aborted = true;
+  comm->clique->processes.abort();
   return leave(call, comm), ncclSuccess;
 }
 

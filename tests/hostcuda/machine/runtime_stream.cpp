@@ -217,7 +217,7 @@ cudaError_t cudaEventQuery(cudaEvent_t event) {
   if (Capture* const capture = call.forbidding()) return call.spoil(*capture, "while a stream is captured");
   call.machine.run_one(call.guard);
   if (call.device().failure) return call.end();
-  if (event->state->done < event->state->recorded) return cudaErrorNotReady;
+  if (event->state->done < event->state->recorded) return call.machine.is_stuck() ? call.end(cudaErrorLaunchTimeout, call.machine.last_report) : cudaErrorNotReady;
   acquire(&event->state->sync);
   return call.end();
 }

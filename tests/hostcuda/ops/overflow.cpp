@@ -8,7 +8,8 @@ using namespace terse;
 namespace {
 
 constexpr Index C = 24;
-constexpr std::size_t documents = 3, parameters = 4;
+constexpr std::size_t documents = 3;
+constexpr Index parameters = 4;
 const std::vector<std::int32_t> cu_seqlens{0, 1, 40, 65};                                     // three documents
 const std::vector<ops::FlatRange> ranges{{0, 5}, {16, 300}, {320, 1}, {336, 7}};              // with padding between them
 constexpr Index gradient_size = 343;
@@ -16,7 +17,7 @@ constexpr float infinite = std::numeric_limits<float>::infinity(), nan = std::nu
 
 /// What is found where `bad` stands at these places of the residual stream's gradient and of the parameters', as the CPU finds it.
 template <Real S>
-ops::Overflow found(std::vector<Index> in_stream, std::vector<Index> in_gradient, ops::Overflow before = {}) {
+ops::Overflow found(std::vector<Index> in_stream, std::vector<Index> in_gradient, ops::Overflow before = {}, Index first = 0, Index end = parameters) {
   ops::Overflow result;
   on_both_devices([&](OpRun& run) {
     std::vector<S> stream(65 * C, S(1)), gradient(gradient_size, S(-1));
@@ -29,7 +30,7 @@ ops::Overflow found(std::vector<Index> in_stream, std::vector<Index> in_gradient
     const auto overflow = run.values(std::vector<ops::Overflow>{before});
     run([&](auto& device, auto at) {
       ops::find_overflow(device, std::span<const std::int32_t>(at(ends), documents + 1), Rows<S, C>{at(dstream), 65}, static_cast<const S*>(at(slopes)),
-                         static_cast<const ops::FlatRange*>(at(places)), static_cast<Index>(parameters), 7, at(overflow));
+                         static_cast<const ops::FlatRange*>(at(places)), first, end, 7, at(overflow));
     });
     CHECK(overflow.fences_intact());
     result = overflow.from_gpu()[0];
@@ -59,4 +60,16 @@ TEST_CASE("an overflow's place on CUDA: the first document, the last parameter, 
 TEST_CASE("of overflows on CUDA the first micro-batch's stays") {
   const auto earlier = found<float>({3 * C}, {17}, {.micro_batch = 2, .document = 0, .parameter = 3});
   CHECK((earlier.micro_batch == 2 && earlier.document == 0 && earlier.parameter == 3));
+}
+
+TEST_CASE("an overflow's parameter on CUDA is looked for as gradients become final: in the last ones first") {
+  for_each_dtype([]<Real S>(S) {
+    const auto after_last = found<S>({2 * C}, {4, 315}, {}, 2, 4);
+    CHECK((after_last.micro_batch == 7 && after_last.document == 1 && after_last.parameter == -1));
+    const auto after_rest = found<S>({2 * C}, {4, 315}, after_last, 0, 2);
+    CHECK((after_rest.document == 1 && after_rest.parameter == 1));
+    CHECK(found<S>({2 * C}, {4}, after_rest, 0, 1).parameter == 1);
+    CHECK(found<S>({0}, {342}, after_last, 3, 4).parameter == 3);
+    CHECK(found<S>({0}, {342}, {.micro_batch = 6, .document = 0, .parameter = -1}, 0, 4).parameter == -1);
+  });
 }

@@ -1,6 +1,8 @@
 // The whole job on two emulated GPUs, as a user runs it: --device cuda.
 #include <algorithm>
+#include <chrono>
 #include <cmath>
+#include <thread>
 
 #include "small_job.hpp"
 
@@ -66,6 +68,27 @@ TEST_CASE("fp16: an overflow skips the step, names the tensor, halves the scale,
   CHECK(steps[1]["scale"] == 1e9);
   CHECK(steps[2]["scale"] == 5e8);
   CHECK(std::isfinite(steps[2]["loss"].get<double>()));
+}
+
+TEST_CASE("each GPU has a process; one that is killed while they sum ends the run, by name, and it goes on from its last state") {
+  const GpuJob gpu;
+  const auto out = gpu.job.folder() / "out";
+  Running training(TERSE_SUMMARIZE, gpu.arguments("train", "out", "cuda", "fp32", {"--steps", "100000", "--evaluate-every", "0", "--checkpoint-every", "2"}));
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(120);
+  while (!std::filesystem::exists(out / "state/latest") && std::chrono::steady_clock::now() < deadline) std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  const auto ranks = training.children();
+  REQUIRE(ranks.size() == 1);
+  ::kill(ranks[0], SIGKILL);
+  const auto result = training.wait();
+  INFO(result.err);
+  CHECK(result.code == 5);
+  CHECK(result.err.find("error: rank 1 (process " + std::to_string(ranks[0]) + ") was ended in step ") != std::string::npos);
+
+  const auto state = json::parse(content_of(out / "state" / content_of(out / "state/latest").substr(0, content_of(out / "state/latest").find('\n')) / "state.json"));
+  const long step = state["run"]["step"].get<long>();
+  const auto resumed = succeed({"train", "--resume", "--out", gpu.job.file("out"), "--device", "cuda", "--steps", std::to_string(step + 1)});
+  CHECK(resumed.err.find("resumed: step " + std::to_string(step)) != std::string::npos);
+  CHECK(gpu.job.metrics("out").size() == static_cast<std::size_t>(step) + 1);
 }
 
 TEST_CASE("more ranks than GPUs is exit 4") {

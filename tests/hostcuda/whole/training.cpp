@@ -39,7 +39,7 @@ struct Run {
 };
 
 template <class P, class Device>
-Run train_on(int ranks, long steps, float dropout = 0.1f) {
+Run train_on(int ranks, long steps, bool shards = false) {
   using Model = models::Gpt<Small, P, Device>;
   const auto data = samples();
   const auto halves = text::split(data.size(), 0.1, 42);
@@ -49,15 +49,16 @@ Run train_on(int ranks, long steps, float dropout = 0.1f) {
     Model model(device);
     train::Trainer<Model> trainer(model, communicator, {data, halves.training, data, halves.validation},
                                   {.schedule = {.batch = batch, .accumulate = 2, .ranks = ranks, .steps = steps}, .rates = {.lr = 1e-3, .warmup = 5, .decay = steps},
-                                   .dropout = dropout, .evaluate_every = 10});
-    if (communicator.is_first()) write_on_host(device, trainer.parameters(), Model::flat_size, [](float* parameters) { nn::initialize<Model>(parameters, 42); });
+                                   .dropout = 0.1f, .evaluate_every = 10, .shard_optimizer = shards, .bucket_bytes = 8192});  // sums over ranks behind backward
+    if (communicator.is_first()) trainer.write(train::StateTensor::parameters, [](float* parameters) { nn::initialize<Model>(parameters, 42); });
     trainer.share_parameters();
     trainer.rehearse();
     const std::size_t planned = planned_products(device);
     trainer.run([&](const train::StepRecord& step) { run.steps.push_back(step); });
     if (communicator.is_first()) CHECK(planned_products(device) == planned);
-    if (communicator.is_first())
-      read_on_host(device, trainer.parameters(), Model::flat_size, [&](const float* parameters) { run.parameters.assign(parameters, parameters + Model::flat_size); });
+    trainer.on_first([&] {
+      trainer.read(train::StateTensor::parameters, [&](const float* parameters) { run.parameters.assign(parameters, parameters + Model::flat_size); });
+    });
   });
   return run;
 }
@@ -91,6 +92,24 @@ TEST_CASE("fp32: losses and norms follow the CPU's for 20 steps") { check_alike(
 TEST_CASE("two GPUs: as two CPU ranks") {
   if constexpr (!is_sanitized)
     if (gpus() == 2) check_alike(train_on<Fp32, Cuda>(2, few), train_on<Fp32, Cpu>(2, few), 1e-4);
+}
+
+TEST_CASE("two GPUs, the optimizer in shards: the bits of whole ones") {
+  if constexpr (!is_sanitized)
+    if (gpus() == 2) {
+      CHECK(train_on<Fp32, Cuda>(2, few, true).parameters == train_on<Fp32, Cuda>(2, few).parameters);
+      CHECK(train_on<Fp16Mixed, Cuda>(2, few, true).parameters == train_on<Fp16Mixed, Cuda>(2, few).parameters);
+    }
+}
+
+TEST_CASE("four GPUs: as four CPU ranks, whole and in shards") {
+  int count = 0;
+  if constexpr (!is_sanitized)
+    if (cudaGetDeviceCount(&count) == cudaSuccess && count >= 4) {
+      const Run whole = train_on<Fp32, Cuda>(4, some);
+      check_alike(whole, train_on<Fp32, Cpu>(4, some), 1e-4);
+      check_alike(train_on<Fp32, Cuda>(4, some, true), whole, 1e-6);
+    }
 }
 
 TEST_CASE("fp16: trains, and as the CPU does within what 16 bits allow") {

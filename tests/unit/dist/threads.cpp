@@ -20,9 +20,9 @@ TEST_CASE("slices: in order, whole, each but the last ones as long as the first"
     for (const std::size_t count : {std::size_t{0}, std::size_t{1}, std::size_t{64}, std::size_t{65}, std::size_t{1000}, std::size_t{448}}) {
       std::size_t at = 0;
       for (int r = 0; r < ranks; ++r) {
-        const auto [first, end] = dist::slice_of(count, r, ranks);
-        CHECK((first == at && end >= first && (first % dist::slice_multiple == 0 || first == count)));
-        CHECK(end - first <= dist::slice_of(count, 0, ranks).size());
+        const auto [first, end] = slice_of(count, r, ranks);
+        CHECK((first == at && end >= first && (first % slice_multiple == 0 || first == count)));
+        CHECK(end - first <= slice_of(count, 0, ranks).size());
         at = end;
       }
       CHECK(at == count);

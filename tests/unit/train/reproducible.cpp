@@ -5,6 +5,7 @@
 #include <terse/dist/threads.hpp>
 #include <terse/models/gpt.hpp>
 #include <terse/nn/initialize.hpp>
+#include <terse/train/saved_state.hpp>
 #include <terse/train/trainer.hpp>
 
 #include "support/catch.hpp"
@@ -19,6 +20,7 @@ struct Small : models::Config<models::GptConfig{.vocabulary = 61, .context = 48,
 
 struct Layout {
   std::int64_t ranks, accumulate;
+  bool shards = false;  ///< of the optimizer
 };
 
 struct Outcome {
@@ -64,16 +66,17 @@ Outcome train_in(Layout layout, const std::filesystem::path& state, long stop_af
     Model model(cpu);
     train::Trainer<Model> trainer(model, communicator, {samples, std::span(numbers).subspan(5), samples, std::span(numbers).first(5)},
                                   {.schedule = {.batch = 2, .accumulate = layout.accumulate, .ranks = layout.ranks, .steps = 6, .normalisation = normalisation},
-                                   .rates = {1e-2, 1e-3, 2, 6}, .dropout = 0.1f, .evaluate_every = 2, .reproducible = true});
-    if (communicator.is_first() && from.step == 0) nn::initialize<Model>(trainer.parameters(), 3);
+                                   .rates = {1e-2, 1e-3, 2, 6}, .dropout = 0.1f, .evaluate_every = 2, .reproducible = true, .shard_optimizer = layout.shards, .bucket_bytes = 20'000});
+    if (communicator.is_first() && from.step == 0) trainer.write(train::StateTensor::parameters, [](float* values) { nn::initialize<Model>(values, 3); });
     if (communicator.is_first() && from.step > 0) train::read_tensors(state, trainer);
     if (from.step == 0) trainer.share_parameters();
     else trainer.resume(from);
     trainer.run(recorder);
-    if (!communicator.is_first()) return;
-    train::write_tensors(state, trainer);
-    recorder.outcome.state = trainer.state();
-    recorder.outcome.parameters.assign(trainer.parameters(), trainer.parameters() + Model::flat_size);
+    trainer.on_first([&] {
+      train::write_tensors(state, trainer);
+      recorder.outcome.state = trainer.state();
+      trainer.read(train::StateTensor::parameters, [&](const float* values) { recorder.outcome.parameters.assign(values, values + Model::flat_size); });
+    });
   });
   return recorder.outcome;
 }
@@ -91,8 +94,8 @@ void check_layouts(text::Normalisation normalisation) {
   const auto expected = train_in<P>({1, 8}, state, 1 << 20, {}, normalisation);
   REQUIRE(expected.losses.size() == 6);
   CHECK(expected.losses.back() < expected.losses.front());
-  for (const Layout layout : {Layout{2, 4}, Layout{4, 2}, Layout{8, 1}}) {
-    CAPTURE(layout.ranks);
+  for (const Layout layout : {Layout{2, 4}, Layout{4, 2}, Layout{8, 1}, Layout{4, 2, true}}) {
+    CAPTURE(layout.ranks, layout.shards);
     const auto other = train_in<P>(layout, state, 1 << 20, {}, normalisation);
     check_equal(other, expected);
     CHECK(other.losses == expected.losses);
@@ -107,13 +110,13 @@ TEST_CASE("reproducible sums: the same bits for 1, 2, 4 and 8 ranks") {
   check_layouts<Fp16Mixed>(text::Normalisation::micro_batch);
 }
 
-TEST_CASE("a run that was stopped goes on with the same bits, on another number of ranks too") {
+TEST_CASE("a run that was stopped goes on with the same bits, on another number of ranks too, and with the optimizer in shards") {
   const TemporaryFolder folder;
   const auto state = folder.path() / "state.safetensors";
   const auto expected = train_in<Fp32>({1, 8}, state);
   const auto first = train_in<Fp32>({1, 8}, state, 1);
   CHECK(first.state.step == 1);
-  const auto second = train_in<Fp32>({4, 2}, state, 3, first.state);
+  const auto second = train_in<Fp32>({4, 2, true}, state, 3, first.state);
   CHECK(second.state.step == 3);
   CHECK(second.losses.size() == 2);
   const auto last = train_in<Fp32>({2, 4}, state, 1 << 20, second.state);

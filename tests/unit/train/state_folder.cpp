@@ -1,4 +1,4 @@
-#include <terse/train/early_stop.hpp>
+#include <terse/train/saved_state.hpp>
 #include <terse/train/state_folder.hpp>
 
 #include "support/catch.hpp"

@@ -68,9 +68,9 @@ const nn::ParameterInfo& parameter_of(std::string_view name) {
   throw std::logic_error("no parameter of that name");
 }
 
-/// Trains, and returns rank 0's parameters.
+/// Trains, and returns rank 0's parameters; its spans go to *spans.
 template <class P>
-std::vector<float> train_all(const Job& job, Heard& heard) {
+std::vector<float> train_all(const Job& job, Heard& heard, std::vector<dist::Span>* spans = nullptr) {
   std::vector<std::uint32_t> numbers(job.samples.size());
   std::iota(numbers.begin(), numbers.end(), 0u);
   std::vector<float> parameters(static_cast<std::size_t>(Gpt<P>::flat_size));
@@ -78,13 +78,15 @@ std::vector<float> train_all(const Job& job, Heard& heard) {
     Cpu cpu(1);
     Gpt<P> model(cpu);
     train::Trainer<Gpt<P>> trainer(model, communicator, {job.samples, numbers, job.samples, std::span(numbers).first(job.validation)}, job.options);
-    if (communicator.is_first()) {
-      nn::initialize<Gpt<P>>(trainer.parameters(), 3);
-      if (job.change) job.change(trainer.parameters());
-    }
+    if (communicator.is_first())
+      trainer.write(train::StateTensor::parameters, [&](float* values) {
+        nn::initialize<Gpt<P>>(values, 3);
+        if (job.change) job.change(values);
+      });
     trainer.share_parameters();
     trainer.run(heard);
-    if (communicator.is_first()) std::copy_n(trainer.parameters(), Gpt<P>::flat_size, parameters.begin());
+    trainer.on_first([&] { trainer.read(train::StateTensor::parameters, [&](const float* values) { std::copy_n(values, Gpt<P>::flat_size, parameters.begin()); }); });
+    if (communicator.is_first() && spans != nullptr) *spans = trainer.spans();
   });
   return parameters;
 }
@@ -126,9 +128,10 @@ TEST_CASE("an overflow in fp16 skips the step, halves the scale, and names tenso
       std::fill_n(parameters + norm.offset, norm.size(), value);
     };
   };
-  for (const std::int64_t ranks : {1, 2}) {
-    CAPTURE(ranks);
+  for (const auto& [ranks, bucket_bytes] : {std::pair<std::int64_t, std::size_t>{1, 0}, {2, 0}, {2, 1}, {4, 1}}) {
+    CAPTURE(ranks, bucket_bytes);
     Job job{counting_samples({30, 28, 1, 30}), options_of({.batch = 1, .accumulate = 4 / ranks, .ranks = ranks, .steps = 1, .shuffle = false}), 0, gain(8)};
+    job.options.bucket_bytes = bucket_bytes;  // 1: each layer's sums are begun as soon as it is final, and the others' overflows may come in
     Heard heard;
     const auto parameters = train_all<Fp16Mixed>(job, heard);
     REQUIRE(heard.steps.size() == 1);
@@ -142,7 +145,7 @@ TEST_CASE("an overflow in fp16 skips the step, halves the scale, and names tenso
     CHECK(message.find('\n') == std::string::npos);
     CHECK(contains(message, "step 1: gradient of h.1."));
     CHECK(contains(message, "of layer 1"));
-    CHECK(contains(message, ranks == 1 ? "micro-batch 2 of rank 0" : "micro-batch 0 of rank 1"));
+    CHECK(contains(message, ranks == 1 ? "micro-batch 2 of rank 0" : ranks == 2 ? "micro-batch 0 of rank 1" : "micro-batch 0 of rank 2"));
     CHECK(contains(message, "sample 102"));
 
     job.options.schedule.steps = 12;
@@ -157,6 +160,133 @@ TEST_CASE("an overflow in fp16 skips the step, halves the scale, and names tenso
     CHECK_FALSE(longer.steps.back().skipped);
     CHECK(trained != parameters);
   }
+}
+
+TEST_CASE("gradients that are summed while backward runs have the same bits, and a trace shows it") {
+  for (const std::int64_t ranks : {2, 3}) {
+    CAPTURE(ranks);
+    Job job{counting_samples(std::vector<std::size_t>(30, 20)), options_of({.batch = 2, .accumulate = 2, .ranks = ranks, .steps = 4})};
+    job.options.bucket_bytes = 1 << 30;
+    job.options.trace_steps = 2;
+    Heard at_once_heard, behind_heard;
+    std::vector<dist::Span> at_once, behind;
+    const auto parameters = train_all<Fp32>(job, at_once_heard, &at_once);
+    job.options.bucket_bytes = 1;
+    CHECK(train_all<Fp32>(job, behind_heard, &behind) == parameters);
+
+    const auto count = [](const std::vector<dist::Span>& spans, std::string_view name) { return std::ranges::count(spans, name, [](const dist::Span& span) { return std::string_view(span.name); }); };
+    CHECK(count(at_once, "all-reduce") == 2);
+    CHECK(count(behind, "all-reduce") == 2 * divide_up(Gpt<Fp32>::flat_size, static_cast<Index>(slice_multiple) * ranks));
+    for (const auto& spans : {at_once, behind}) CHECK((count(spans, "forward") == 4 && count(spans, "backward") == 4 && count(spans, "optimizer") == 2));
+    std::size_t bytes = 0;
+    for (const auto& span : behind) {
+      bytes += span.bytes;
+      CHECK(span.begin <= span.end);
+    }
+    CHECK(bytes == 2 * Gpt<Fp32>::flat_size * sizeof(float));
+    CHECK(dist::share_of_sums_behind("backward", at_once) == 0);
+    CHECK(dist::share_of_sums_behind("backward", behind) > 0);  // not how much: that is the machine's
+  }
+}
+
+namespace {
+
+template <class P>
+void check_shards() {
+  // A handful of buckets, which end inside parameters; hundreds; the whole as one, whose last slices are short or empty.
+  for (const auto& [ranks, bucket_bytes] : {std::pair<std::int64_t, std::size_t>{2, 20'000}, {3, 20'000}, {4, 1}, {8, 4 << 20}}) {
+    CAPTURE(ranks, bucket_bytes);
+    Job job{counting_samples(std::vector<std::size_t>(30, 20)), options_of({.batch = 2, .accumulate = 2, .ranks = ranks, .steps = 6}), 4};
+    job.options.bucket_bytes = bucket_bytes, job.options.clip = 0.5;
+    Heard whole_heard, shards_heard, at_once_heard;
+    const auto parameters = train_all<P>(job, whole_heard);
+    job.options.shard_optimizer = true;
+    CHECK(train_all<P>(job, shards_heard) == parameters);
+    job.options.reproducible = ranks != 3;  // no sum begins before backward ends
+    const auto at_once = train_all<P>(job, at_once_heard);
+    if (ranks == 3) CHECK(at_once == parameters);
+    for (std::size_t i = 0; i < whole_heard.steps.size(); ++i) {
+      CHECK(shards_heard.steps[i].loss == whole_heard.steps[i].loss);
+      CHECK(shards_heard.steps[i].grad_norm == Approx(whole_heard.steps[i].grad_norm).epsilon(1e-12));
+      CHECK(at_once_heard.steps[i].loss == Approx(whole_heard.steps[i].loss).epsilon(1e-4));
+    }
+  }
+}
+
+}  // namespace
+
+TEST_CASE("a rank that fails while its gradients are summed ends the others, and frees nothing that is in use") {
+  const auto samples = counting_samples({20, 20, 20, 20});
+  const std::vector<std::uint32_t> numbers{0, 1, 2, 3};
+  const auto message = message_of([&] {
+    dist::launch(2, [&](dist::Communicator& communicator) {
+      Cpu cpu(1);
+      Gpt<Fp32> model(cpu);
+      train::reserve(model, 200);
+      dist::DistributedDataParallel<Gpt<Fp32>> ddp(model, communicator, {200, 4}, {.bucket_bytes = 1});
+      text::BatchStorage storage(text::BatchCapacity{.tokens = 200, .target_rows = 100, .sequences = 4});
+      double loss = 0;
+      ddp.clear();
+      ddp.backward(text::pack(samples, numbers, storage), {}, {.is_last = true, .loss = &loss});
+      if (communicator.rank() == 1) fail(Failure::bad_input, "rank 1 has had enough");
+      ddp.reduce();
+      ddp.reduce();
+    });
+  });
+  CHECK((contains(message, "rank 1 has had enough") || contains(message, "reduce() twice")));
+}
+
+TEST_CASE("a step's sums are begun once") {
+  const auto samples = counting_samples({20, 20, 20, 20});
+  const std::vector<std::uint32_t> numbers{0, 1, 2, 3};
+  const auto message = [&](bool again) {
+    return message_of([&] {
+      dist::launch(2, [&](dist::Communicator& communicator) {
+        Cpu cpu(1);
+        Gpt<Fp32> model(cpu);
+        train::reserve(model, 200);
+        dist::DistributedDataParallel<Gpt<Fp32>> ddp(model, communicator, {200, 4}, {.bucket_bytes = 1});
+        text::BatchStorage storage(text::BatchCapacity{.tokens = 200, .target_rows = 100, .sequences = 4});
+        double loss = 0;
+        ddp.clear();
+        ddp.backward(text::pack(samples, numbers, storage), {}, {.is_last = true, .loss = &loss});
+        if (again) ddp.backward(text::pack(samples, numbers, storage), {}, {.is_last = true, .loss = &loss});
+        ddp.reduce(), ddp.reduce();
+      });
+    });
+  };
+  CHECK(contains(message(false), "reduce() twice in a step"));
+  CHECK(contains(message(true), "backward after a step's last micro-batch"));
+}
+
+TEST_CASE("an optimizer in shards learns what a whole one learns, bit for bit") {
+  check_shards<Fp32>();
+  check_shards<Fp16Mixed>();
+}
+
+TEST_CASE("a shard keeps its part of each bucket, and the parts are all") {
+  for (const int ranks : {1, 2, 3, 8}) {
+    const Buckets buckets = dist::buckets_of<float>(100'000, 4 * 7000, ranks);
+    CHECK(buckets.each % (static_cast<Index>(slice_multiple) * ranks) == 0);
+    std::vector<int> kept(100'000, 0);
+    Index sum = 0;
+    for (int rank = 0; rank < ranks; ++rank) {
+      const Shard shard{buckets, rank, ranks};
+      Index next = 0;
+      shard.for_each([&](Index at, Index mine, Index count, Index bucket) {
+        CHECK(mine == next);
+        CHECK((at >= buckets.first(bucket) && at + count <= buckets.first(bucket) + buckets.size(bucket)));
+        for (Index i = at; i < at + count; ++i) ++kept[static_cast<std::size_t>(i)];
+        next += count;
+      });
+      CHECK(next == shard.size());
+      sum += next;
+    }
+    CHECK(sum == 100'000);
+    CHECK(std::ranges::count(kept, 1) == 100'000);
+  }
+  CHECK(Shard::whole(77).size() == 77);
+  CHECK(optim::AdamW<Gpt<Fp16Mixed>>::bytes(Shard{dist::buckets_of<float>(Gpt<Fp16Mixed>::flat_size, 0, 2), 0, 2}) < optim::AdamW<Gpt<Fp16Mixed>>::bytes() * 6 / 10);
 }
 
 TEST_CASE("a run whose gradients never are finite ends and says so") {

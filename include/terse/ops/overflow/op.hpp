@@ -19,9 +19,10 @@ struct FlatRange {
   Index first = 0, size = 0;
 };
 
-// find_overflow(device, cu_seqlens, dstream, gradient, ranges, parameters, micro_batch, overflow) looks for one after the backward of a micro-batch, unless one
-// was found before.
+// find_overflow(device, cu_seqlens, dstream, gradient, ranges, first, end, micro_batch, overflow) looks for one, unless an earlier micro-batch had one, during or after the
+// backward of a micro-batch: in the residual stream's gradient as it is now, and then in the parameters [first, end), whose gradients are final. Called for several
+// ranges, the last parameters come first; what was looked at while the stream was finite isn't looked at again.
 //
-// Shapes     cu_seqlens (B+1) · dstream (T, C) · gradient: flat · ranges (parameters), in the device's memory as `overflow` is
+// Shapes     cu_seqlens (B+1) · dstream (T, C) · gradient: flat · ranges: of all parameters, in the device's memory as `overflow` is
 
 }  // namespace terse::ops

@@ -55,17 +55,18 @@ void add(const Cpu& cpu, const T* x, T* y, Index n) {
   });
 }
 
-/// sum over i of x[i]², in double. Infinite or NaN where any x is. Lanes by name: the compiler's own choice differs from copy to copy.
+/// sum over i of x[i]², in double. Infinite or NaN where any x is. Blocks of 64 values are summed in their own precision, so the sums of a row's parts, which begin at multiples
+/// of 64, add up to the row's but for a rounding in double. Lanes by name: the compiler's own choice differs from copy to copy.
 template <Real T>
 double sum_of_squares(const Cpu& cpu, const T* x, Index n) {
   using V = Simd<Wide<T>>;
-  constexpr Index pieces = 64;
+  constexpr Index pieces = 64, block = 64;
   double partial[pieces];
-  const Index piece = divide_up(n, pieces);
+  const Index piece = round_up(divide_up(n, pieces), block);
   cpu.parallel_for(pieces, [=, &partial](Index p) {
     double total = 0;
-    for (Index i = p * piece; i < std::min(n, (p + 1) * piece); i += 1024) {
-      const Index end = std::min({n, (p + 1) * piece, i + 1024});
+    for (Index i = p * piece; i < std::min(n, (p + 1) * piece); i += block) {
+      const Index end = std::min(n, i + block);
       typename V::Register sum, values;
       V::fill(sum, 0);
       Index j = i;

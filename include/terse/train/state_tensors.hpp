@@ -1,0 +1,95 @@
+#pragma once
+#include <array>
+#include <cstddef>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include <terse/core/error.hpp>
+#include <terse/device/host_access.hpp>
+#include <terse/dist/ddp.hpp>
+#include <terse/dist/sharded_adamw.hpp>
+
+namespace terse::train {
+
+/// What a run goes on from besides its numbers: flat buffers, as the model's table describes them, in full precision.
+enum class StateTensor : std::size_t { parameters, first_moments, second_moments };
+inline constexpr std::array all_state_tensors{StateTensor::parameters, StateTensor::first_moments, StateTensor::second_moments};
+
+/// Brings a training's buffers to the host and back, whole, whether a device has all of one or each rank its shard. Of shards the host has a copy between
+/// `gather` and `release`, and between `write` and `share`.
+template <nn::TrainableModel Model>
+class StateTensors {
+ public:
+  using Stream = typename Model::Stream;
+
+  StateTensors(const StateTensors&) = delete;
+  StateTensors& operator=(const StateTensors&) = delete;
+
+  /// Both must outlive it.
+  StateTensors(dist::DistributedDataParallel<Model>& ddp, dist::ShardedAdamW<Model>& adamw) : ddp_(&ddp), adamw_(&adamw) {}
+
+  /// A device has all of it.
+  bool is_whole(StateTensor tensor) const { return adamw_->shard().is_whole() || (tensor == StateTensor::parameters && !adamw_->has_master); }
+
+  /// Rank 0 is about to read: every rank calls it.
+  void gather(StateTensor tensor) {
+    if (is_whole(tensor)) return;
+    const Shard& shard = adamw_->shard();
+    const bool keeps = ddp_->communicator().is_first();  // the others need room for a bucket only
+    std::vector<Stream>& all = copy(tensor);
+    all.resize(static_cast<std::size_t>(keeps ? Model::flat_size : shard.buckets.each));
+    Index kept = 0;
+    for (Index bucket = 0; bucket < shard.buckets.count(); ++bucket) {
+      const std::span part(all.data() + (keeps ? shard.buckets.first(bucket) : 0), static_cast<std::size_t>(shard.buckets.size(bucket)));
+      const Slice mine = shard.of_bucket(bucket);
+      if (mine.size() > 0) ddp_->model().device().copy_to_host(part.data() + mine.first, buffer(tensor) + kept, mine.size() * sizeof(Stream));
+      kept += static_cast<Index>(mine.size());
+      ddp_->communicator().gather_slices(std::as_writable_bytes(part), sizeof(Stream));
+    }
+    if (!keeps) release(tensor);
+  }
+  /// The host's copy isn't needed any more.
+  void release(StateTensor tensor) { copy(tensor) = {}; }
+
+  /// On rank 0: body(values), which are all there.
+  /// Errors     Failure::usage: shards that weren't gathered
+  template <class Body>
+  decltype(auto) read(StateTensor tensor, Body&& body) const {
+    const std::vector<Stream>& all = copies_[static_cast<std::size_t>(tensor)];
+    if (is_whole(tensor)) return read_on_host(ddp_->model().device(), static_cast<const Stream*>(buffer(tensor)), Model::flat_size, body);
+    if (all.empty()) fail(Failure::usage, "the optimizer is sharded, and its state wasn't gathered: read it in Trainer::on_first");
+    return std::forward<Body>(body)(all.data());
+  }
+
+  /// On rank 0: body(values) writes them all; `share` follows, on every rank.
+  template <class Body>
+  void write(StateTensor tensor, Body&& body) {
+    if (is_whole(tensor)) return write_on_host(ddp_->model().device(), buffer(tensor), Model::flat_size, body);
+    copy(tensor).resize(static_cast<std::size_t>(Model::flat_size));
+    body(copy(tensor).data());
+  }
+  /// Every rank takes rank 0's, or its shard of it.
+  void share(StateTensor tensor) {
+    if (is_whole(tensor)) return ddp_->collective().broadcast(buffer(tensor), Model::flat_size);
+    std::vector<Stream>& all = copy(tensor);
+    all.resize(static_cast<std::size_t>(Model::flat_size));
+    ddp_->communicator().broadcast(std::as_writable_bytes(std::span(all)), 0);
+    adamw_->shard().for_each([&](Index at, Index kept, Index count, Index) {
+      ddp_->model().device().copy_from_host(buffer(tensor) + kept, all.data() + at, static_cast<std::size_t>(count) * sizeof(Stream));
+    });
+    release(tensor);
+  }
+
+ private:
+  std::vector<Stream>& copy(StateTensor tensor) { return copies_[static_cast<std::size_t>(tensor)]; }
+  Stream* buffer(StateTensor tensor) const {
+    return tensor == StateTensor::parameters ? adamw_->master() : tensor == StateTensor::first_moments ? adamw_->first_moments() : adamw_->second_moments();
+  }
+
+  dist::DistributedDataParallel<Model>* ddp_;
+  dist::ShardedAdamW<Model>* adamw_;
+  std::array<std::vector<Stream>, all_state_tensors.size()> copies_;
+};
+
+}  // namespace terse::train
