@@ -18,6 +18,8 @@ Found find() {
   Found found;
   // Kernels are loaded before the first step, not at their first launch, which could wait for a collective of another rank.
   ::setenv("CUDA_MODULE_LOADING", "EAGER", 0);
+  // NCCL 2.24 to 2.26.4 fail between processes where GPUs can't read each other's memory (its user guide, "Troubleshooting"), as on Kaggle.
+  ::setenv("NCCL_CUMEM_HOST_ENABLE", "0", 0);
   int count = 0;
   found.status = cudaGetDeviceCount(&count);
   for (int ordinal = 0; ordinal < count && found.status == cudaSuccess; ++ordinal) {
