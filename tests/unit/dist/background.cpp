@@ -4,6 +4,7 @@
 #include <vector>
 
 #include <terse/dist/background.hpp>
+#include <terse/dist/buckets.hpp>
 #include <terse/dist/threads.hpp>
 #include <terse/train/trace_file.hpp>
 
@@ -44,6 +45,31 @@ TEST_CASE("what fails beside is thrown by wait, once; what was begun is let go o
   } catch (const Error& error) {
     CHECK(error.what() == std::string("rank 1 read something odd"));
   }
+}
+
+TEST_CASE("a gradient's buckets are summed from its end, as far as it is final") {
+  dist::launch(2, [](dist::Communicator& communicator) {
+    Cpu cpu(1);
+    dist::Collective<Cpu> collective(cpu, communicator);
+    dist::BucketedSum<Cpu, float> sum(collective, {.total = 1000, .each = 256}, false);
+    std::vector<float> values(1000, 1.0f);
+    const auto require = [&](bool holds, const char* what) {
+      if (!holds) fail(Failure::internal, what);
+    };
+    const auto summed = [&] {
+      collective.wait();
+      return std::ranges::count(values, 2.0f);
+    };
+    sum.start(values.data());
+    require(!sum.has_begun() && !sum.can_begin(900) && sum.can_begin(768), "the last bucket begins at 768");
+    sum.begin(700, nullptr);
+    require(summed() == 1000 - 768 && values[767] == 1 && sum.has_begun(), "one bucket is final from 700 on");
+    require(!sum.can_begin(513) && sum.can_begin(512), "the next begins at 512");
+    sum.begin(100, nullptr);
+    require(summed() == 1000 - 256, "three are final from 100 on");
+    sum.finish(nullptr);
+    require(summed() == 1000 && !sum.can_begin(0), "all are summed, once");
+  });
 }
 
 TEST_CASE("a trace takes as many spans as it has room for, and is Chrome's format") {

@@ -185,7 +185,6 @@ TEST_CASE("gradients that are summed while backward runs have the same bits, and
     }
     CHECK(bytes == 2 * Gpt<Fp32>::flat_size * sizeof(float));
     CHECK(dist::share_of_sums_behind("backward", at_once) == 0);
-    CHECK(dist::share_of_sums_behind("backward", behind) > 0);  // not how much: that is the machine's
   }
 }
 
