@@ -72,7 +72,7 @@ void Machine::run_head(Guard& guard, cudaStream_t stream) {
     become(stream->identity);
     if (stream->destroyed) release(&devices[static_cast<std::size_t>(stream->device)].ended_streams);
     if (work.records) release(&work.event->sync);
-    else if (work.event != nullptr) acquire(&work.event->sync);
+    else if (work.event != nullptr) acquire(&work.event->sync), release(&stream->done);   // what waits for this stream, a collective of another's, comes behind the event too
     become(host);
   }
   stream->busy = false;
