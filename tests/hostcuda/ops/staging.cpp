@@ -1,9 +1,14 @@
+#include <chrono>
+#include <cstring>
+#include <vector>
+
 #include <terse/device/mirror.cuh>
 #include <terse/device/staging.cuh>
 #include <terse/ops/cast/cpu.hpp>
 #include <terse/ops/cast/cuda.cuh>
 
 #include "op_test.hpp"
+#include "support/messages.hpp"
 #include "support/owned_batch.hpp"
 
 using namespace terse;
@@ -89,6 +94,23 @@ TEST_CASE("synchronize waits for copies beside the ops, and copy_to_host for its
     run.cuda.synchronize();
     CHECK(std::memcmp(to.data(), x.cpu(), 4000) == 0);
   });
+}
+
+TEST_CASE("with a watch synchronize waits as without; what the watch throws ends the wait") {
+  on_both_devices([](OpRun& run) {
+    constexpr int copies = 20;  // more than there are questions
+    const auto x = run.input<float>(1000);
+    std::vector<decltype(run.output<float>(1000))> ys;
+    for (int i = 0; i < copies; ++i) ys.push_back(run.output<float>(1000));
+    const device::PinnedMemory to(4000);
+    run.cuda.watch([](std::chrono::milliseconds) {});
+    for (int i = 0; i < copies; ++i)
+      REQUIRE(cudaMemcpyAsync(ys[static_cast<std::size_t>(i)].gpu(), i == 0 ? x.gpu() : ys[static_cast<std::size_t>(i - 1)].gpu(), 4000, cudaMemcpyDeviceToDevice, run.cuda.stream()) == cudaSuccess);
+    run.cuda.copy_to_host(to.data(), ys.back().gpu(), 4000);
+    CHECK(std::memcmp(to.data(), x.cpu(), 4000) == 0);
+    run.cuda.watch({});
+  });
+  CHECK(contains(message_of([] { device::poll([] { return false; }, [](std::chrono::milliseconds waited) { fail(Failure::rank, "after ", waited.count() >= 100); }); }), "after 1"));
 }
 
 TEST_CASE("a mirror: what the host wrote reaches the ops, and what they wrote the host") {
