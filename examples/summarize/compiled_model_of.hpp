@@ -36,7 +36,7 @@ class CompiledModelOf final : public CompiledModel {
   }
 
   std::size_t generation_bytes(Index decode_batch) const override {
-    return static_cast<std::size_t>(Model::flat_size) * sizeof(typename Model::Parameter) + decode::generator_bytes<Model>(decode_batch, decode_batch + 256);
+    return static_cast<std::size_t>(Model::flat_size) * sizeof(typename Model::Parameter) + decode::generator_bytes<Model>({.slots = decode_batch});
   }
 
   void train(const TrainJob& job, dist::Communicator& communicator, train::TrainObserver& observer) const override {

@@ -26,6 +26,7 @@ static_assert(!layers_are_defined, "terse: include <terse/cuda.hpp> before <ters
 #include <terse/ops/gather/cuda.cuh>
 #include <terse/ops/gelu/cuda.cuh>
 #include <terse/ops/layer_norm/cuda.cuh>
+#include <terse/ops/logits/cuda.cuh>
 #include <terse/ops/matmul/cuda.cuh>
 #include <terse/ops/matmul/invariant.cuh>
 #include <terse/ops/overflow/cuda.cuh>

@@ -15,7 +15,8 @@ namespace terse::decode {
 ///   Cache(device, n)    keys and values of n texts ("slots"); Cache::bytes(n)
 ///   InferenceScratch    a group of views (core/arena.hpp), `logits` (B, padded vocabulary) among them
 ///   infer               runs rows against the cache and leaves the logits that follow each row of `ask` in scratch.logits, in the
-///                       order of `ask`. A row's logits may depend on its slot's earlier rows alone: texts stand on that
+///                       order of `ask`. A row's logits may depend on its text's earlier rows alone, which stand where rows.sources says
+///                       (ops/cached_attention/op.hpp): texts stand on that
 ///
 /// models::Gpt is one.
 template <class M>

@@ -29,19 +29,22 @@ enum class Stop : std::uint8_t {
   length,       ///< max_new tokens were made
   context,      ///< prompt and new tokens fill the model's context
   cancelled,    ///< an observer asked to stop before the text ended, or before it began
+  asked,        ///< one of the strategy's stops asked for it
 };
 
-/// "end_of_text", "length", "context" or "cancelled": as predictions.jsonl has it.
+/// "end_of_text", "length", "context", "cancelled" or "stop": as generate's answers have it.
 constexpr std::string_view name_of(Stop stop) {
-  constexpr std::string_view names[] = {"end_of_text", "length", "context", "cancelled"};
+  constexpr std::string_view names[] = {"end_of_text", "length", "context", "cancelled", "stop"};
   return names[static_cast<std::size_t>(stop)];
 }
 
 /// The continuation of one prompt.
 struct Generation {
   std::vector<TokenId> ids;  ///< the new tokens, the end-of-text (if it came) among them, as transformers counts
-  double logprob = 0;        ///< sum of their log-probabilities in nats, under the softmax of the raw logits: no temperature, no filter
+  double logprob = 0;        ///< sum of their log-probabilities in nats: of the softmax of the logits as the rules left them, before temperature and filters;
+                             ///< in a beam search as the search counts, the rules acting on log-probabilities
   Stop stop = Stop::cancelled;
+  float score = 0;           ///< logprob / (number of new tokens) ^ length_penalty: what searches rank by
 
   /// The new tokens without the end-of-text: what becomes text.
   std::span<const TokenId> text_ids() const {
@@ -49,7 +52,15 @@ struct Generation {
   }
 };
 
-/// Who watches a generation. `prompt` is an index into the prompts given. Returning false stops it: texts that ended are kept,
+/// What a generation took.
+struct Effort {
+  std::int64_t steps = 0, rows = 0;      ///< passes of the model, and the tokens they ran over
+  std::int64_t guesses = 0, right = 0;   ///< tokens that were guessed, and those among them that the model would have chosen
+  std::int64_t new_tokens = 0;           ///< of all texts that were written, those not given back too
+};
+
+/// Who watches a generation. `prompt` is an index into the prompts given. Where a prompt has several texts in the making, their tokens aren't heard, only
+/// the texts that are given back, the best first. Returning false stops it: texts that ended are kept,
 /// the others keep what they have and are marked cancelled.
 struct Observer {
   std::function<bool(std::size_t prompt, TokenId id)> token;                  ///< each new token but the end-of-text, at once

@@ -55,6 +55,8 @@ class Bpe {
   /// The bytes of `ids`: well-formed UTF-8 only if the ids end where characters end.
   /// Errors     Failure::bad_input: no such id
   std::string decode(std::span<const TokenId> ids) const;
+  /// The bytes of one token, valid as long as this is; none where there is no such token.
+  std::string_view bytes_of(TokenId id) const { return id >= 0 && id < vocabulary() ? std::string_view(token(id)) : std::string_view(); }
 
   /// Number of tokens, V: ids are below it.
   int vocabulary() const { return static_cast<int>(tables_.tokens.size()); }

@@ -224,8 +224,8 @@ TEST_CASE("what a generator refuses, it says") {
 
 TEST_CASE("a generator's bytes are known beforehand") {
   using Precise = models::Gpt<models::Gpt2, Fp32, Cpu>;
-  static_assert(decode::generator_bytes<Precise>(32, 288) > std::size_t{32} * 1024 * 768 * 2 * 12 * 4);
+  static_assert(decode::generator_bytes<Precise>({.slots = 32}) > std::size_t{32} * 1024 * 768 * 2 * 12 * 4);
   static_assert(decode::generator_thread_bytes<Precise>() == 50257 * 8);
   static_assert(!decode::CausalLm<int>);
-  CHECK(decode::generator_bytes<Precise>(33, 289) > decode::generator_bytes<Precise>(32, 288));
+  CHECK(decode::generator_bytes<Precise>({.slots = 33}) > decode::generator_bytes<Precise>({.slots = 32}));
 }

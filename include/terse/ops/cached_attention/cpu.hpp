@@ -7,6 +7,20 @@
 #include <terse/ops/cached_attention/op.hpp>
 #include <terse/ops/matmul/invariant.hpp>
 
+namespace terse::ops::inline TERSE_ISA {
+
+/// Calls visit(source, first, end) for each run of positions [first, end) of [0, keys) of a slot that stand in one slot.
+template <class Visit>
+void for_each_run(const std::int32_t* sources, Index slot, Index keys, Visit&& visit) {
+  if (sources == nullptr) return visit(slot, Index{0}, keys);
+  for (Index first = 0, end = 0; first < keys; first = end) {
+    while (end < keys && sources[end] == sources[first]) ++end;
+    visit(Index{sources[first]}, first, end);
+  }
+}
+
+}  // namespace terse::ops::inline TERSE_ISA
+
 namespace terse::ops {
 
 /// Keys and values of the rows enter the cache, and out follows; the contract stands in ops/cached_attention/op.hpp.
@@ -26,19 +40,24 @@ void forward(const Cpu& cpu, CachedAttention, CacheRows rows, Rows<T, C3> qkv, K
   });
   cpu.parallel_for_uneven(qkv.rows * heads, [=, &cpu](Index task) {
     const Index r = task / heads, head = task % heads, slot = slot_of(r), keys = position_of(r) + 1;
+    const std::int32_t* const sources = rows.sources == nullptr ? nullptr : rows.sources + slot * context;
     S* const scores = reinterpret_cast<S*>(cpu.thread_scratch());
     const T* query = qkv[r].data + head * D;
-    const K* key = cache.key(slot, head, 0);
-    Index j = 0;
-    for (; j + 4 <= keys; j += 4) kernel::dot_tile<1, 4>(D, query, C3, key + j * D, D, scores + j, context);
-    for (; j < keys; ++j) kernel::dot_tile<1, 1>(D, query, C3, key + j * D, D, scores + j, context);
+    for_each_run(sources, slot, keys, [&](Index source, Index first, Index end) {
+      const K* key = cache.key(source, head, 0);
+      Index j = first;
+      for (; j + 4 <= end; j += 4) kernel::dot_tile<1, 4>(D, query, C3, key + j * D, D, scores + j, context);
+      for (; j < end; ++j) kernel::dot_tile<1, 1>(D, query, C3, key + j * D, D, scores + j, context);
+    });
     const S scale = 1 / std::sqrt(static_cast<S>(D));
     const S largest = largest_of(scores, keys);
     S sum = 0;
 #pragma omp simd reduction(+ : sum)
     for (Index i = 0; i < keys; ++i) sum += scores[i] = fast_exp((scores[i] - largest) * scale);
-    S result[D];
-    kernel::multiply<Write::overwrite>(1, D, keys, scores, keys, 1, cache.value(slot, head, 0), D, result, D);
+    S result[D] = {};
+    for_each_run(sources, slot, keys, [&](Index source, Index first, Index end) {  // one chain of sums through all runs
+      kernel::multiply<Write::accumulate>(1, D, end - first, scores + first, keys, 1, cache.value(source, head, first), D, result, D);
+    });
     for (Index d = 0; d < D; ++d) out[r][head * D + d] = static_cast<T>(result[d] / sum);
   });
 }

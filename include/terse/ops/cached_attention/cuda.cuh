@@ -52,18 +52,19 @@ __device__ inline float over_block(float value, float* warps) {
 /// A block a row and head: scores by a thread a key, then the weighted sum of values by groups of threads, every group's keys in order and the
 /// groups in order. It depends on the number of keys alone.
 template <Real T, Real K, Index heads, Index context, Index D>
-__global__ void cached_attention(RowsView<const T> qkv, const std::int32_t* slots, const std::int32_t* positions, KeyValueCache<K, heads, context, D> cache, float scale,
-                                 RowsView<T> out) {
+__global__ void cached_attention(RowsView<const T> qkv, const std::int32_t* slots, const std::int32_t* positions, const std::int32_t* sources,
+                                 KeyValueCache<K, heads, context, D> cache, float scale, RowsView<T> out) {
   using Shared = CachedAttentionShared<context, D>;
   constexpr int each = 4;
   auto& shared = device::shared<Shared>();
   const Index r = blockIdx.x, head = blockIdx.y, slot = slots[r], keys = positions[r] + 1;
+  const auto source = [&](Index j) { return sources == nullptr ? slot : Index{sources[slot * context + j]}; };
   for (Index d = threadIdx.x; device::inside(d, D); d += device::block_threads) shared.query[d] = device::to_float(qkv[r][head * D + d]);
   __syncthreads();
 
   float largest = -std::numeric_limits<float>::infinity();
   for (Index j = threadIdx.x; device::inside(j, keys); j += device::block_threads) {
-    const K* const key = cache.key(slot, head, j);
+    const K* const key = cache.key(source(j), head, j);
     float score = 0;
     for (Index d = 0; d < D; d += each) {
       float values[each];
@@ -83,7 +84,7 @@ __global__ void cached_attention(RowsView<const T> qkv, const std::int32_t* slot
     float result[each] = {};
     for (Index j = group; device::inside(j, keys); j += Shared::groups) {
       float values[each];
-      device::load(values, cache.value(slot, head, j) + d);
+      device::load(values, cache.value(source(j), head, j) + d);
       for (int i = 0; i < each; ++i) result[i] = fmaf(shared.scores[j], values[i], result[i]);
     }
     for (int i = 0; i < each; ++i) shared.results[group][d + i] = result[i];
@@ -110,7 +111,7 @@ void forward(const Cuda& cuda, CachedAttention, CacheRows rows, Rows<T, C3> qkv,
                  rows.positions.data(), cache);
   device::launch(cuda, gpu::cached_attention<T, K, heads, context, D>,
                  {.blocks = device::grid(qkv.rows, heads), .threads = dim3(device::block_threads), .shared_bytes = sizeof(gpu::CachedAttentionShared<context, D>)}, view_of(qkv),
-                 rows.slots.data(), rows.positions.data(), cache, 1 / std::sqrt(static_cast<float>(D)), view_of(out));
+                 rows.slots.data(), rows.positions.data(), rows.sources, cache, 1 / std::sqrt(static_cast<float>(D)), view_of(out));
 }
 
 }  // namespace terse::ops

@@ -10,24 +10,14 @@
 #include <terse/device/cpu.hpp>
 #include <terse/device/simd.hpp>
 #include <terse/ops/cross_entropy/cpu.hpp>
+#include <terse/ops/logits/cpu.hpp>
 #include <terse/ops/sample/op.hpp>
 #include <terse/tensor/view.hpp>
 
 namespace terse::ops::inline TERSE_ISA {
 namespace sampling {
 
-/// Calls visit(v) for each v in [first, n) with reaches(x[v]), ascending. `reaches` must grow with its argument: where a block's
-/// largest value doesn't reach, none does, so that the few best of a vocabulary are found at the speed of a maximum.
-template <class S, class Reaches, class Visit>
-void for_each_reaching(const S* x, Index first, Index n, Reaches&& reaches, Visit&& visit) {
-  constexpr Index block = 256;
-  for (; first < n; first += block) {
-    const Index end = std::min(n, first + block);
-    if (!reaches(largest_of(x + first, end - first))) continue;
-    for (Index v = first; v < end; ++v)
-      if (reaches(x[v])) visit(v);
-  }
-}
+using logits::for_each_reaching;
 
 /// The k-th largest of n >= k values. `best` has room for k.
 template <class S>

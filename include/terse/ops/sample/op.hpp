@@ -22,6 +22,7 @@
 #include <terse/core/packed_batch.hpp>
 #include <terse/core/philox.hpp>
 #include <terse/core/shape.hpp>
+#include <terse/ops/logits/op.hpp>
 
 namespace terse::ops {
 
@@ -51,13 +52,6 @@ template <Real S>
 struct Choice {
   TokenId id = 0;
   S log_probability = 0;  ///< in nats, under softmax(logits): all of V, whatever the temperature and the filters
-};
-
-/// A token that may be drawn.
-template <Real S>
-struct Candidate {
-  S score;
-  TokenId id;
 };
 
 /// Bytes of scratch that one choice among `vocabulary` tokens takes.
