@@ -95,8 +95,8 @@ class CompiledModelOf final : public CompiledModel {
   static std::vector<decode::Generation> write(const GenerateJob& job, int gpu, const std::vector<decode::Prompt>& prompts, const decode::Observer& observer) {
     Device device = device_of<Device>(gpu, job.threads);
     const Model model = load(device, job.weights);
-    const Index slots = std::min(job.decode_batch, static_cast<Index>(prompts.size()));
-    return decode::Generator<Model>(model, job.end_of_text, {slots, slots + 256}).generate(prompts, job.strategy, observer);
+    const Index slots = std::min(job.decode_batch, static_cast<Index>(prompts.size())) * job.strategy.width();
+    return decode::Generator<Model>(model, job.end_of_text, {.slots = slots}).generate(prompts, job.strategy, observer);
   }
   /// A rank's texts, back to where their prompts came from.
   static void deal(std::vector<decode::Generation> made, std::size_t rank, std::size_t ranks, std::vector<decode::Generation>& texts) {
@@ -143,7 +143,7 @@ class CompiledModelOf final : public CompiledModel {
     void write_texts() const {
       const auto& wanted = job_->validation_texts;
       const Index slots = std::min(Index{32}, static_cast<Index>(wanted.prompts.size()));
-      decode::Generator<Model> generator(*model_, wanted.end_of_text, {slots, slots + 256});
+      decode::Generator<Model> generator(*model_, wanted.end_of_text, {.slots = slots});
       wanted.on_texts(generator.generate(wanted.prompts, wanted.strategy, {}));
     }
 

@@ -179,6 +179,15 @@ void add_decoding(CLI::App& command, Options& o) {
   command.add_option("--temperature", s.temperature, "below 1, likely tokens become likelier")->check(from_to(0.0, 1e6))->capture_default_str();
   command.add_option("--top-k", s.top_k, "only the k likeliest tokens; 0: all")->check(from_to(0, std::numeric_limits<int>::max()))->capture_default_str();
   command.add_option("--top-p", s.top_p, "only the likeliest tokens of this total probability")->check(from_to(0.0, 1.0))->capture_default_str();
+  command.add_option("--repetition-penalty", s.repetition_penalty.penalty, "above 1, tokens of prompt and text become less likely")->check(from_to(1e-6, 1e6))->capture_default_str();
+  command.add_option("--no-repeat-ngram", s.no_repeat_ngram.size, "no run of so many tokens comes twice in prompt and text; 0: off")->check(from_to(0, 1 << 20))->capture_default_str();
+  command.add_option("--min-new", s.min_new.count, "new tokens before a text may end")->check(from_to(0, 1 << 20))->capture_default_str();
+  command.add_option("--beams", s.beams, "above 1: beam search, without sampling: temperature, top-k and top-p don't apply")->check(from_to(1, 1024))->capture_default_str();
+  command.add_option("--length-penalty", s.length_penalty, "of beams: above 0, longer texts are preferred")->check(from_to(-100.0, 100.0))->capture_default_str();
+  command.add_option_function<std::string>("--early-stopping", [&s](const std::string& name) { s.early_stopping = decode::early_stopping_of(name); }, "of beams: false, true or never: when enough texts have ended")
+      ->check(CLI::IsMember({"false", "true", "never"}))
+      ->default_str("false");
+  command.add_option("--draft", s.draft, "tokens guessed at a time from the text itself: the same text, sooner where it copies; 0: off")->check(from_to(0, 64))->capture_default_str();
   command.add_option("--max-new", s.max_new, "most new tokens of a text")->check(from_to(1, 1 << 20))->capture_default_str();
   command.add_option("--decode-batch", o.decode_batch, "texts written at a time; doesn't change them")->check(from_to(1L, 65536L))->capture_default_str();
 }

@@ -52,11 +52,18 @@ void print_warnings(const Options& options) {
               << options.steps / 10 << "\n";
 }
 
-/// The strategy in transformers' words; of greedy decoding it wants no temperature.
+/// The strategy in transformers' words, without what is neutral; of greedy decoding and beams it wants no temperature.
 nlohmann::json generation_defaults(const decode::Strategy& strategy) {
-  if (strategy.greedy) return {{"do_sample", false}, {"max_new_tokens", strategy.max_new}};
-  return {{"do_sample", true}, {"temperature", as_typed(strategy.temperature)}, {"top_k", strategy.top_k}, {"top_p", as_typed(strategy.top_p)},
-          {"max_new_tokens", strategy.max_new}};
+  const bool samples = !strategy.greedy && !strategy.has_beams();
+  nlohmann::json options{{"do_sample", samples}, {"max_new_tokens", strategy.max_new}};
+  if (samples) options.update({{"temperature", as_typed(strategy.temperature)}, {"top_k", strategy.top_k}, {"top_p", as_typed(strategy.top_p)}});
+  if (strategy.repetition_penalty.penalty != 1) options["repetition_penalty"] = as_typed(strategy.repetition_penalty.penalty);
+  if (strategy.no_repeat_ngram.size > 0) options["no_repeat_ngram_size"] = strategy.no_repeat_ngram.size;
+  if (strategy.min_new.count > 0) options["min_new_tokens"] = strategy.min_new.count;
+  if (!strategy.has_beams()) return options;
+  options.update({{"num_beams", strategy.beams}, {"length_penalty", as_typed(strategy.length_penalty)}, {"early_stopping", strategy.early_stopping == decode::EarlyStopping::yes}});
+  if (strategy.early_stopping == decode::EarlyStopping::never) options["early_stopping"] = "never";
+  return options;
 }
 
 /// One training in a folder: what rank 0 shows, writes and saves.
@@ -176,7 +183,7 @@ class TrainingRun final : public train::TrainObserver {
       prompts_.push_back(text::encode_prompt(inputs_.tokenizer, row.text, longest_prompt(options_, entry_)));
     }
     ValidationTexts texts{.prompts = decode::numbered(prompts_), .strategy = options_.strategy, .end_of_text = inputs_.tokenizer.end_of_text(), .on_texts = {}};
-    texts.strategy.greedy = true;
+    texts.strategy.greedy = true, texts.strategy.beams = 1;
     texts.on_texts = [this](const std::vector<decode::Generation>& made) { rouge_ = mean_rouge(made); };
     return texts;
   }

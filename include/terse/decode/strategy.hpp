@@ -3,6 +3,7 @@
 #include <cmath>
 #include <cstdint>
 #include <functional>
+#include <string_view>
 #include <vector>
 
 #include <terse/core/error.hpp>
@@ -17,6 +18,11 @@ enum class EarlyStopping : std::uint8_t {
   yes,    ///< as soon as there are as many finished ones as beams
   never,  ///< as `no`, but a running beam is given the longest text's length where that favours it
 };
+
+/// "false", "true" or "never": as transformers and the command line have it.
+constexpr std::string_view name_of(EarlyStopping early_stopping) { return early_stopping == EarlyStopping::yes ? "true" : early_stopping == EarlyStopping::never ? "never" : "false"; }
+/// The other way; anything else is `no`.
+constexpr EarlyStopping early_stopping_of(std::string_view name) { return name == "true" ? EarlyStopping::yes : name == "never" ? EarlyStopping::never : EarlyStopping::no; }
 
 /// How texts are continued: what every strategy (strategies.hpp) comes down to, each value neutral until it is set. The defaults are the summarization job's.
 ///
