@@ -14,7 +14,7 @@ END = CONFIGURATIONS[MODEL]["vocabulary"] - 1
 SHORT, LONG = 50, 8      # prompts of 1 ... 48 ids, and those of LONG_LENGTH: 28 new ids fill the context
 LONG_LENGTH = 100
 GAP = 1e-3               # between the two best scores of a greedy step
-SCORE_GAP = 1e-4         # between two judges' scores of a text
+SCORE_GAP = 1e-4         # between two judges' scores of a text, relative where they exceed 1
 judges = None            # a process' own: a model takes longer to send than to build
 
 
@@ -67,7 +67,7 @@ def decode(model, batch, options):
 
 def agree(texts, other):
     """The same ids, and scores as near as rounding leaves them."""
-    return all(ids == ids2 and (score is None or abs(score - score2) < SCORE_GAP)
+    return all(ids == ids2 and (score is None or abs(score - score2) < SCORE_GAP * max(1, abs(score)))
                for (ids, score), (ids2, score2) in zip(texts, other))
 
 
