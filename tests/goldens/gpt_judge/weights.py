@@ -54,14 +54,14 @@ def named_tensors(model):
     return [(hub_name(name), parameter) for name, parameter in model.named_parameters()]
 
 
-def build(configuration, activation="gelu_new", spread=False, dtype=torch.float32):
-    """A GPT2LMHeadModel with random_weights, no dropout, eager attention."""
+def build(configuration, activation="gelu_new", spread=False, dtype=torch.float32, attention="eager"):
+    """A GPT2LMHeadModel with random_weights, no dropout."""
     sizes = CONFIGURATIONS[configuration]
     config = GPT2Config(vocab_size=sizes["vocabulary"], n_positions=sizes["context"], n_layer=sizes["layers"],
                         n_head=sizes["heads"], n_embd=sizes["width"], activation_function=activation,
                         resid_pdrop=0, embd_pdrop=0, attn_pdrop=0,
                         bos_token_id=sizes["vocabulary"] - 1, eos_token_id=sizes["vocabulary"] - 1)
-    config._attn_implementation = "eager"
+    config._attn_implementation = attention
     model = GPT2LMHeadModel(config).eval()
     assert model.lm_head.weight is model.transformer.wte.weight
     with torch.no_grad():
