@@ -209,7 +209,7 @@ class Generator {
     const Index asked = step().ask.rows++;
     step().ask[asked] = static_cast<std::int32_t>(step().ids.rows - 1);
     step().asking_slots[asked] = static_cast<std::int32_t>(s);
-    step().draws[asked] = {run.prompts[text.prompt].number, static_cast<std::uint32_t>(run.texts[text.prompt].ids.size())};
+    step().draws[asked] = {run.strategy.seed, run.prompts[text.prompt].number, static_cast<std::uint32_t>(run.texts[text.prompt].ids.size())};
   }
 
   void infer_and_choose(const Strategy& strategy) {

@@ -16,7 +16,7 @@ struct Strategy {
   std::uint64_t seed = 42;
 
   /// The same for one token.
-  constexpr ops::Sample sample() const { return {greedy, temperature, top_k, top_p, seed}; }
+  constexpr ops::Sample sample() const { return {greedy, temperature, top_k, top_p}; }
 };
 
 /// Nothing, where every value is in its range.

@@ -61,7 +61,7 @@ std::vector<double> reference_distribution(const ops::Sample& op, std::vector<fl
 }
 
 template <Index V, Index P>
-std::vector<ops::Choice<float>> choose(const ops::Sample& op, const std::vector<float>& logits, std::size_t rows, int threads = 1) {
+std::vector<ops::Choice<float>> choose(const ops::Sample& op, std::uint64_t seed, const std::vector<float>& logits, std::size_t rows, int threads = 1) {
   Cpu cpu(threads);
   cpu.reserve_thread_scratch(ops::sample_scratch<float>(V));
   Tensor<Rows<float, P>, Cpu> all(cpu, static_cast<Index>(rows));
@@ -70,7 +70,7 @@ std::vector<ops::Choice<float>> choose(const ops::Sample& op, const std::vector<
     const auto row = all[static_cast<Index>(b)];
     std::copy_n(logits.data() + logits.size() / rows * b, V, row.data);
     std::fill(row.data + V, row.data + P, 1e9f);  // padding never counts
-    draws[b] = {b / 7, static_cast<std::uint32_t>(b % 7)};
+    draws[b] = {seed, b / 7, static_cast<std::uint32_t>(b % 7)};
   }
   std::vector<ops::Choice<float>> choices(rows);
   ops::sample<V>(cpu, op, all.view(), draws, choices);
@@ -120,14 +120,14 @@ TEST_CASE("top-k keeps those equal to the k-th, of the scores after temperature"
 TEST_CASE("the greedy choice is the lowest of the likeliest tokens; its log-probability is the full softmax's") {
   std::vector<float> logits(50, -1.0f);
   logits[13] = logits[17] = logits[44] = 2.5f;
-  const auto choice = choose<50, 128>({.greedy = true, .temperature = 0.1f, .top_k = 1}, logits, 1)[0];
+  const auto choice = choose<50, 128>({.greedy = true, .temperature = 0.1f, .top_k = 1}, 0, logits, 1)[0];
   CHECK(choice.id == 13);
   CHECK(choice.log_probability == Approx(-std::log(3 + 47 * std::exp(-3.5))).epsilon(1e-6));
 
   logits[3] = std::numeric_limits<float>::quiet_NaN();
-  for (const bool greedy : {true, false}) CHECK(std::isnan(choose<50, 128>({.greedy = greedy, .top_k = 5}, logits, 1)[0].log_probability));
+  for (const bool greedy : {true, false}) CHECK(std::isnan(choose<50, 128>({.greedy = greedy, .top_k = 5}, 0, logits, 1)[0].log_probability));
   logits[3] = std::numeric_limits<float>::infinity();
-  CHECK(std::isnan(choose<50, 128>({}, logits, 1)[0].log_probability));
+  CHECK(std::isnan(choose<50, 128>({}, 0, logits, 1)[0].log_probability));
 }
 
 TEST_CASE("tokens are drawn as often as the distribution says") {
@@ -135,8 +135,9 @@ TEST_CASE("tokens are drawn as often as the distribution says") {
   const auto row = random_logits(50, 99, 4);
   std::vector<float> logits;
   for (std::size_t b = 0; b < count; ++b) logits.insert(logits.end(), row.begin(), row.end());
-  for (const ops::Sample op : {ops::Sample{.seed = 1}, {.temperature = 0.7f, .top_k = 10, .seed = 2}, {.temperature = 1.3f, .top_p = 0.8f, .seed = 3}}) {
-    const auto choices = choose<50, 64>(op, logits, count);
+  std::uint64_t seed = 1;
+  for (const ops::Sample op : {ops::Sample{}, {.temperature = 0.7f, .top_k = 10}, {.temperature = 1.3f, .top_p = 0.8f}}) {
+    const auto choices = choose<50, 64>(op, seed++, logits, count);
     const auto probabilities = ops::sample_distribution<float>(op, row);
     const auto raw = softmax(row);
     std::vector<double> drawn(50);
@@ -156,12 +157,22 @@ TEST_CASE("tokens are drawn as often as the distribution says") {
   }
 }
 
-TEST_CASE("a draw depends on its logits, text and step alone") {
+TEST_CASE("each seed, text, step and member has its own number; the first member's is that of the text") {
+  constexpr ops::Draw draw{.seed = 7, .text = 1ull << 40 | 3, .step = 5};
+  const auto words = Philox{7}({5, 3, 1u << 8, static_cast<std::uint32_t>(RandomUse::sample) << 28});
+  CHECK(draw.uniform() == std::ldexp(static_cast<double>(std::uint64_t{words[0]} << 21 ^ words[1] >> 11), -53));
+  std::vector<double> numbers{draw.uniform()};
+  for (const ops::Draw other : {ops::Draw{8, draw.text, 5}, {7, 3, 5}, {7, draw.text, 6}, {7, draw.text, 5, 1}, {7, draw.text, 5, (1u << 28) - 1}}) numbers.push_back(other.uniform());
+  std::sort(numbers.begin(), numbers.end());
+  CHECK(std::adjacent_find(numbers.begin(), numbers.end()) == numbers.end());
+}
+
+TEST_CASE("a choice depends on its logits and its draw alone") {
   const auto logits = random_logits(50 * 21, 123, 4);
-  const ops::Sample op{.temperature = 0.9f, .top_k = 30, .seed = 8};
-  const auto expected = choose<50, 64>(op, logits, 21);
+  const ops::Sample op{.temperature = 0.9f, .top_k = 30};
+  const auto expected = choose<50, 64>(op, 8, logits, 21);
   for (const int threads : {2, 3}) {
-    const auto choices = choose<50, 64>(op, logits, 21, threads);
+    const auto choices = choose<50, 64>(op, 8, logits, 21, threads);
     for (std::size_t b = 0; b < 21; ++b) CHECK((choices[b].id == expected[b].id && choices[b].log_probability == expected[b].log_probability));
   }
 }

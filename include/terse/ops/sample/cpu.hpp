@@ -103,7 +103,7 @@ Choice<S> choose(const Sample& op, const S* x, Index vocabulary, Draw draw, std:
   const auto statistics = softmax_statistics(x, vocabulary);
   if (!std::isfinite(statistics.log_sum())) return {0, std::numeric_limits<S>::quiet_NaN()};
   const TokenId id = op.greedy ? static_cast<TokenId>(std::find(x, x + vocabulary, statistics.largest) - x)
-                               : draw_from<S>(weighted_candidates(op, x, vocabulary, scratch), draw.uniform(op.seed));
+                               : draw_from<S>(weighted_candidates(op, x, vocabulary, scratch), draw.uniform());
   return {id, x[id] - statistics.log_sum()};
 }
 

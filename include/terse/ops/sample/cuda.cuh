@@ -148,7 +148,7 @@ struct SampleRow {
     if (op.greedy) return first_beyond([&](int v) { return logit(v) == largest_logit ? 1.0 : 0.0; }, 0);
     temperature = op.temperature, largest = largest_logit / temperature;
     if (op.top_k > 0 && op.top_k < vocabulary) threshold = kth_largest(op.top_k) / temperature;
-    const double uniform = draw.uniform(op.seed);
+    const double uniform = draw.uniform();
     if (op.top_p < 1) return draw_from_nucleus(static_cast<double>(op.top_p), uniform);
     return first_beyond([&](int v) { return weight(v); }, uniform * total([&](int v) { return weight(v); }));
   }

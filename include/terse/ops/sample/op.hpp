@@ -12,7 +12,7 @@
 ///
 /// Shapes     logits (B, P), of which the first V columns are real tokens · draws, choices (B)
 /// Precision  scores in the logits' dtype, sums of probabilities in double
-/// Random     Philox(seed) at (text, step): a choice depends on its logits and these, not on its row or the number of threads
+/// Random     Philox(seed) at (text, step, member), each choice its own: it depends on its logits and these, not on its row or the number of threads
 /// Scratch    sample_scratch<S>(V) bytes for each thread
 /// Errors     none at run time: where the logits aren't finite, the choice is token 0 with a log-probability of NaN
 
@@ -31,17 +31,18 @@ struct Sample {
   float temperature = 1;   ///< above 0
   int top_k = 0;           ///< 0: off
   float top_p = 1;         ///< in [0, 1]; 1: off
-  std::uint64_t seed = 0;
 };
 
 /// Which random number a choice takes.
 struct Draw {
-  std::uint64_t text = 0;  ///< number of the text among all texts
-  std::uint32_t step = 0;  ///< number of the token in its text
+  std::uint64_t seed = 0;
+  std::uint64_t text = 0;    ///< number of the text among all texts
+  std::uint32_t step = 0;    ///< number of the token in its text
+  std::uint32_t member = 0;  ///< number of the text among those that continue one prompt; below 2^28
 
   /// Uniform in [0, 1), 53 bits.
-  constexpr double uniform(std::uint64_t seed) const {
-    const auto words = Philox{seed}({step, static_cast<std::uint32_t>(text), static_cast<std::uint32_t>(text >> 32), static_cast<std::uint32_t>(RandomUse::sample) << 28});
+  constexpr double uniform() const {
+    const auto words = Philox{seed}({step, static_cast<std::uint32_t>(text), static_cast<std::uint32_t>(text >> 32), static_cast<std::uint32_t>(RandomUse::sample) << 28 | member});
     return static_cast<double>(std::uint64_t{words[0]} << 21 ^ words[1] >> 11) * 0x1p-53;
   }
 };
