@@ -1,6 +1,7 @@
 #include "support/catch.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 #include <numeric>
@@ -25,7 +26,7 @@ std::vector<float> random_logits(std::size_t count, std::uint64_t index, float r
   return logits;
 }
 
-// Written from transformers 5.23's TemperatureLogitsWarper, TopKLogitsWarper and TopPLogitsWarper, in double but for the scores.
+// Written from transformers 5.23's warpers (temperature, top-k, top-p, min-p, typical), in double but for the scores.
 constexpr float dropped = -std::numeric_limits<float>::infinity();
 
 std::vector<double> softmax(const std::vector<float>& scores) {
@@ -57,6 +58,28 @@ std::vector<double> reference_distribution(const ops::Sample& op, std::vector<fl
       if (cumulative <= 1 - static_cast<double>(op.top_p)) scores[order[i]] = dropped;
     }
   }
+  if (op.min_p > 0) {
+    const auto probabilities = softmax(scores);
+    const double least = static_cast<double>(op.min_p) * *std::max_element(probabilities.begin(), probabilities.end());
+    for (std::size_t v = 0; v < scores.size(); ++v)
+      if (probabilities[v] < least) scores[v] = dropped;
+  }
+  if (op.typical < 1) {
+    const auto probabilities = softmax(scores);
+    double entropy = 0;
+    for (const double p : probabilities) entropy -= p > 0 ? p * std::log(p) : 0;
+    std::vector<double> distances(scores.size());
+    std::transform(probabilities.begin(), probabilities.end(), distances.begin(), [&](double p) { return std::abs(-std::log(p) - entropy); });
+    std::vector<std::size_t> order(scores.size());
+    std::iota(order.begin(), order.end(), 0u);
+    std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return distances[a] < distances[b]; });
+    double cumulative = 0;
+    std::size_t below = 0;
+    for (const std::size_t v : order) below += (cumulative += probabilities[v]) < static_cast<double>(op.typical) ? 1u : 0u;
+    const double cut = distances[order[std::min(below, order.size() - 1)]];
+    for (std::size_t v = 0; v < scores.size(); ++v)
+      if (distances[v] > cut) scores[v] = dropped;
+  }
   return softmax(scores);
 }
 
@@ -77,35 +100,42 @@ std::vector<ops::Choice<float>> choose(const ops::Sample& op, std::uint64_t seed
   return choices;
 }
 
+std::vector<int> kept(const ops::Sample& op, const std::vector<float>& logits) {
+  std::vector<int> ids;
+  const auto probabilities = ops::sample_distribution<float>(op, logits);
+  for (std::size_t v = 0; v < logits.size(); ++v)
+    if (probabilities[v] > 0) ids.push_back(static_cast<int>(v));
+  return ids;
+}
+
 }  // namespace
 
-TEST_CASE("temperature, top-k and top-p leave the distribution that transformers leaves") {
+TEST_CASE("temperature, top-k, top-p, min-p and typical leave the distribution that transformers leaves") {
+  constexpr std::array<std::array<float, 2>, 7> last_rules{{{0.05f, 1}, {0, 0.9f}, {0, 0.2f}, {0.3f, 0.6f}, {1, 1}, {0.001f, 0.5f}, {0, 0.001f}}};
+  std::size_t others = 0;
   for (std::uint64_t n = 0; n < 24; ++n) {
     const auto vocabulary = std::vector<std::size_t>{1, 2, 50, 257, 1031, 50257}[n % 6];
     const auto logits = random_logits(vocabulary, n, n % 3 == 0 ? 2.0f : 16.0f, n % 4 == 3 ? 0.25f : 0.0f);
     for (const float temperature : {0.7f, 1.0f, 1.9f})
       for (const int top_k : {0, 1, 5, 50, 100000})
         for (const float top_p : {1.0f, 0.9f, 0.3f, 0.0f}) {
-          const ops::Sample op{.temperature = temperature, .top_k = top_k, .top_p = top_p};
-          const auto expected = reference_distribution(op, logits);
-          const auto actual = ops::sample_distribution<float>(op, logits);
-          std::size_t far = 0;
-          for (std::size_t v = 0; v < vocabulary; ++v) far += (actual[v] > 0) != (expected[v] > 0) || std::abs(static_cast<double>(actual[v]) - expected[v]) > 1e-6;
-          // Where hundreds of tokens share the mass, rounding may decide on which side of p the last one falls.
-          CHECK(far <= (vocabulary > 1000 && top_p < 1 ? 1u : 0u));
+          const auto [min_p, typical] = last_rules[others++ % last_rules.size()];
+          const ops::Sample first{.temperature = temperature, .top_k = top_k, .top_p = top_p};
+          for (const ops::Sample& op : {first, {.temperature = temperature, .top_k = top_k, .top_p = top_p, .min_p = min_p, .typical = typical}}) {
+            CAPTURE(n, op.temperature, op.top_k, op.top_p, op.min_p, op.typical);
+            const auto expected = reference_distribution(op, logits);
+            const auto actual = ops::sample_distribution<float>(op, logits);
+            std::size_t far = 0;
+            for (std::size_t v = 0; v < vocabulary; ++v) far += (actual[v] > 0) != (expected[v] > 0) || std::abs(static_cast<double>(actual[v]) - expected[v]) > 1e-6;
+            // Where hundreds of tokens share the mass, rounding may decide on which side of a sum the last one falls.
+            CHECK(far <= (vocabulary > 1000 && (op.top_p < 1 || op.typical < 1) ? 1u : 0u));
+          }
         }
   }
 }
 
 TEST_CASE("top-k keeps those equal to the k-th, of the scores after temperature") {
   const std::vector<float> logits{1, 3, 2, 3, 2, 0, 2};
-  const auto kept = [&](const ops::Sample& op, const std::vector<float>& x) {
-    std::vector<int> ids;
-    const auto probabilities = ops::sample_distribution<float>(op, x);
-    for (std::size_t v = 0; v < x.size(); ++v)
-      if (probabilities[v] > 0) ids.push_back(static_cast<int>(v));
-    return ids;
-  };
   CHECK(kept({.top_k = 1}, logits) == std::vector{1, 3});
   CHECK(kept({.top_k = 3}, logits) == std::vector{1, 2, 3, 4, 6});
   CHECK(kept({.top_k = 6}, logits) == std::vector{0, 1, 2, 3, 4, 6});
@@ -115,6 +145,29 @@ TEST_CASE("top-k keeps those equal to the k-th, of the scores after temperature"
   float smaller = 1.9f, larger = std::nextafter(smaller, 2.0f);
   while (smaller / 1.8f != larger / 1.8f) smaller = larger, larger = std::nextafter(larger, 2.0f);  // two logits, one score
   CHECK(kept({.temperature = 1.8f, .top_k = 1}, {smaller, larger}) == std::vector{0, 1});
+}
+
+TEST_CASE("min-p keeps those at least p times as likely as the likeliest") {
+  const std::vector<float> logits{std::log(0.25f), 0, std::log(0.5f), 0, std::log(0.125f)};
+  CHECK(kept({.min_p = 1}, logits) == std::vector{1, 3});
+  CHECK(kept({.min_p = 0.5f}, logits) == std::vector{1, 2, 3});
+  CHECK(kept({.min_p = 0.51f}, logits) == std::vector{1, 3});
+  CHECK(kept({.temperature = 0.5f, .min_p = 0.25f}, logits) == std::vector{1, 2, 3});  // squares
+  CHECK(kept({.top_p = 0.3f, .min_p = 0.1f}, logits) == std::vector{1});               // of all five 1 has 0.35: top-p knows nothing of min-p
+}
+
+TEST_CASE("typical drops what is too likely as well as what is too unlikely, and keeps equals of the last") {
+  std::vector<float> logits(12, std::log(0.05f));  // surprise 3.0, entropy 2.0
+  logits[4] = std::log(0.45f);                     // surprise 0.8
+  const std::vector rest{0, 1, 2, 3, 5, 6, 7, 8, 9, 10, 11};
+  for (const float typical : {0.001f, 0.3f, 0.54f}) CHECK(kept({.typical = typical}, logits) == rest);
+  CHECK(kept({.typical = 0.56f}, logits).size() == 12);
+  CHECK(kept({.top_k = 1, .typical = 0.001f}, logits) == std::vector{4});
+  CHECK(kept({.min_p = 0.5f, .typical = 0.1f}, logits) == std::vector{4});
+
+  logits.push_back(-std::numeric_limits<float>::infinity());
+  CHECK(kept({.typical = 0.3f}, logits) == rest);
+  CHECK(kept({.typical = 0.9999999f}, logits).size() == 12);
 }
 
 TEST_CASE("the greedy choice is the lowest of the likeliest tokens; its log-probability is the full softmax's") {
@@ -136,7 +189,7 @@ TEST_CASE("tokens are drawn as often as the distribution says") {
   std::vector<float> logits;
   for (std::size_t b = 0; b < count; ++b) logits.insert(logits.end(), row.begin(), row.end());
   std::uint64_t seed = 1;
-  for (const ops::Sample op : {ops::Sample{}, {.temperature = 0.7f, .top_k = 10}, {.temperature = 1.3f, .top_p = 0.8f}}) {
+  for (const ops::Sample op : {ops::Sample{}, {.temperature = 0.7f, .top_k = 10}, {.temperature = 1.3f, .top_p = 0.8f}, {.min_p = 0.1f}, {.typical = 0.5f}}) {
     const auto choices = choose<50, 64>(op, seed++, logits, count);
     const auto probabilities = ops::sample_distribution<float>(op, row);
     const auto raw = softmax(row);

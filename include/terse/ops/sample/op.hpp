@@ -6,6 +6,9 @@
 ///   top_k        tokens whose score is below the k-th largest are dropped; those equal to it stay (Fan et al. 2018, arXiv:1805.04833)
 ///   top_p        of the rest a token stays if the probabilities of those likelier than it sum up to less than p, so at least one
 ///                stays (Holtzman et al. 2020, arXiv:1904.09751); of equals the one with the lower id counts as likelier
+///   min_p        of the rest a token stays if it is at least min_p times as likely as the likeliest (Nguyen et al. 2024, arXiv:2407.01082)
+///   typical      of the rest a token stays if the probabilities of those nearer than it sum up to less than this; near is whose surprise,
+///                -log p, is close to the mean of all that are left, their entropy (Meister et al. 2022, arXiv:2202.00666)
 ///   then         one is drawn from softmax(score) over what is left
 ///
 /// Order and rules are those of transformers 5.23's warpers; only for equals at the cut of top_p it has none, its sort is unstable.
@@ -31,6 +34,8 @@ struct Sample {
   float temperature = 1;   ///< above 0
   int top_k = 0;           ///< 0: off
   float top_p = 1;         ///< in [0, 1]; 1: off
+  float min_p = 0;         ///< in [0, 1]; 0: off
+  float typical = 1;       ///< in (0, 1]; 1: off
 };
 
 /// Which random number a choice takes.
@@ -64,7 +69,7 @@ struct Candidate {
 /// Bytes of scratch that one choice among `vocabulary` tokens takes.
 template <Real S>
 constexpr std::size_t sample_scratch(Index vocabulary) {
-  return static_cast<std::size_t>(vocabulary) * sizeof(Candidate<S>);
+  return static_cast<std::size_t>(vocabulary) * 2 * sizeof(Candidate<S>);  // `typical` orders a copy
 }
 
 }  // namespace terse::ops
