@@ -111,8 +111,8 @@ TEST_CASE("100,000 draws follow the distributions of transformers' warpers") {
   std::vector<ops::Draw> which(rows);
   std::vector<ops::Choice<float>> choices(rows);
 
-  // Setting and vector: the rules alone and together, on a flat and a steep vector and on one with ties.
-  const std::vector<std::array<std::size_t, 2>> pairs{{0, 1}, {0, 3}, {4, 2}, {8, 0}, {10, 7}, {13, 4}, {14, 5}, {18, 9}, {19, 12}};
+  // Setting and vector: none but temperature, on ties; then each rule, and all of them.
+  const std::vector<std::array<std::size_t, 2>> pairs{{0, 3}, {8, 1}, {10, 2}, {13, 6}, {19, 1}};
   for (const auto [setting, v] : pairs) {
     CAPTURE(setting, v);
     for (Index b = 0; b < rows; ++b) std::copy_n(filters.vector(v).data(), vocabulary, logits[b].data);
