@@ -59,8 +59,8 @@ struct SampleRow {
   __device__ double weight_at(std::uint32_t o) const { return static_cast<double>(expf(value_of(o) - largest)); }
   __device__ std::uint32_t order(int v) const { return order_of(score(v)); }
 
-  __device__ void drop_below(float score) {
-    if (score > low) low = score, last = vocabulary;
+  __device__ void drop_below(float least) {
+    if (least > low) low = least, last = vocabulary;
   }
 
   /// Sum over v of term(v).
