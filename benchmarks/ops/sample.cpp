@@ -13,14 +13,14 @@ void choose(benchmark::State& state, const ops::Sample& rule) {
   const auto logits = random_rows<float, padded_vocabulary>(cpu, decode_rows);
   for (Index i = 0; i < logits.size(); ++i) logits.data()[i] *= 10;
   std::vector<ops::Draw> draws(decode_rows);
-  for (std::size_t b = 0; b < draws.size(); ++b) draws[b].text = b;
+  for (std::size_t b = 0; b < draws.size(); ++b) draws[b] = {.seed = 42, .text = b};
   std::vector<ops::Choice<float>> choices(decode_rows);
   time(state, cpu, {.bytes = bytes_of(logits)}, [&] { ops::sample<vocabulary>(cpu, rule, logits.view(), draws, std::span(choices)); });
 }
 
 void greedy(benchmark::State& state) { choose(state, {.greedy = true}); }
-void top_k(benchmark::State& state) { choose(state, {.temperature = 0.7f, .top_k = 50, .seed = 42}); }
-void top_p(benchmark::State& state) { choose(state, {.temperature = 0.7f, .top_p = 0.9f, .seed = 42}); }
+void top_k(benchmark::State& state) { choose(state, {.temperature = 0.7f, .top_k = 50}); }
+void top_p(benchmark::State& state) { choose(state, {.temperature = 0.7f, .top_p = 0.9f}); }
 
 }  // namespace
 

@@ -45,7 +45,7 @@ ordered_json identity_of(const Options& options, const Checkpoint& checkpoint, c
   }
   return {{"prompts", concat(prompts.size(), ", checksum ", mixed)}, {"checkpoint", concat("step ", checkpoint_step(checkpoint.folder))}, {"model", checkpoint.entry->model},
           {"precision", checkpoint.entry->precision}, {"seed", options.seed}, {"greedy", strategy.greedy}, {"temperature", strategy.temperature}, {"top-k", strategy.top_k},
-          {"top-p", strategy.top_p}, {"repetition-penalty", strategy.repetition_penalty.penalty}, {"no-repeat-ngram", strategy.no_repeat_ngram.size},
+          {"top-p", strategy.top_p}, {"min-p", strategy.min_p}, {"typical", strategy.typical}, {"repetition-penalty", strategy.repetition_penalty.penalty}, {"no-repeat-ngram", strategy.no_repeat_ngram.size},
           {"min-new", strategy.min_new.count}, {"beams", strategy.beams}, {"length-penalty", strategy.length_penalty}, {"early-stopping", decode::name_of(strategy.early_stopping)},
           {"max-new", strategy.max_new}};
 }

@@ -179,6 +179,8 @@ void add_decoding(CLI::App& command, Options& o) {
   command.add_option("--temperature", s.temperature, "below 1, likely tokens become likelier")->check(from_to(0.0, 1e6))->capture_default_str();
   command.add_option("--top-k", s.top_k, "only the k likeliest tokens; 0: all")->check(from_to(0, std::numeric_limits<int>::max()))->capture_default_str();
   command.add_option("--top-p", s.top_p, "only the likeliest tokens of this total probability")->check(from_to(0.0, 1.0))->capture_default_str();
+  command.add_option("--min-p", s.min_p, "only tokens at least so likely as a share of the likeliest one; 0: all")->check(from_to(0.0, 1.0))->capture_default_str();
+  command.add_option("--typical", s.typical, "only tokens about as surprising as expected, of this total probability; 1: all")->check(from_to(1e-6, 1.0))->capture_default_str();
   command.add_option("--repetition-penalty", s.repetition_penalty.penalty, "above 1, tokens of prompt and text become less likely")->check(from_to(1e-6, 1e6))->capture_default_str();
   command.add_option("--no-repeat-ngram", s.no_repeat_ngram.size, "no run of so many tokens comes twice in prompt and text; 0: off")->check(from_to(0, 1 << 20))->capture_default_str();
   command.add_option("--min-new", s.min_new.count, "new tokens before a text may end")->check(from_to(0, 1 << 20))->capture_default_str();

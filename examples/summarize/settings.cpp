@@ -123,7 +123,7 @@ ordered_json settings_of(const Options& o) {
                           {"evaluate-every", o.evaluate_every}, {"evaluate-samples", o.evaluate_samples}, {"checkpoint-every", o.checkpoint_every}, {"keep", o.keep},
                           {"early-stop", o.early_stop}, {"log-every", o.log_every}, {"strict", o.strict}, {"limit", o.limit}, {"decode-batch", o.decode_batch},
                           {"greedy", o.strategy.greedy}, {"temperature", as_typed(o.strategy.temperature)}, {"top-k", o.strategy.top_k},
-                          {"top-p", as_typed(o.strategy.top_p)}, {"repetition-penalty", as_typed(o.strategy.repetition_penalty.penalty)},
+                          {"top-p", as_typed(o.strategy.top_p)}, {"min-p", as_typed(o.strategy.min_p)}, {"typical", as_typed(o.strategy.typical)}, {"repetition-penalty", as_typed(o.strategy.repetition_penalty.penalty)},
                           {"no-repeat-ngram", o.strategy.no_repeat_ngram.size}, {"min-new", o.strategy.min_new.count}, {"beams", o.strategy.beams},
                           {"length-penalty", as_typed(o.strategy.length_penalty)}, {"early-stopping", decode::name_of(o.strategy.early_stopping)},
                           {"draft", o.strategy.draft}, {"max-new", o.strategy.max_new}};

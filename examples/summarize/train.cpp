@@ -57,6 +57,8 @@ nlohmann::json generation_defaults(const decode::Strategy& strategy) {
   const bool samples = !strategy.greedy && !strategy.has_beams();
   nlohmann::json options{{"do_sample", samples}, {"max_new_tokens", strategy.max_new}};
   if (samples) options.update({{"temperature", as_typed(strategy.temperature)}, {"top_k", strategy.top_k}, {"top_p", as_typed(strategy.top_p)}});
+  if (samples && strategy.min_p > 0) options["min_p"] = as_typed(strategy.min_p);
+  if (samples && strategy.typical < 1) options["typical_p"] = as_typed(strategy.typical);
   if (strategy.repetition_penalty.penalty != 1) options["repetition_penalty"] = as_typed(strategy.repetition_penalty.penalty);
   if (strategy.no_repeat_ngram.size > 0) options["no_repeat_ngram_size"] = strategy.no_repeat_ngram.size;
   if (strategy.min_new.count > 0) options["min_new_tokens"] = strategy.min_new.count;

@@ -65,7 +65,7 @@ void compare(decode::Generator<Model<G>>& generator, const json& file, const jso
     if (texts[i].ids != want) ++all.different;
     CHECK(texts[i].ids == want);
     if (expected["texts"][i]["score"].is_null()) continue;
-    const double difference = std::abs(static_cast<double>(texts[i].score) - expected["texts"][i]["score"].get<double>());
+    const double score = expected["texts"][i]["score"], difference = std::abs(static_cast<double>(texts[i].score) - score) / std::max(1.0, std::abs(score));
     all.worst_score = std::max(all.worst_score, difference);
     CHECK(difference < 1e-4);
   }

@@ -1,6 +1,7 @@
 #pragma once
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -13,13 +14,14 @@ namespace terse::decode {
 struct Prompt {
   std::span<const TokenId> ids;  ///< none: the answer is empty too
   std::uint64_t number = 0;      ///< among all prompts of all ranks: keys its random numbers, and names it in messages
+  std::optional<std::uint64_t> seed{};  ///< of its random numbers; none: the strategy's
 };
 
 /// All prompts, numbered from 0 in their order. A view: `prompts` must live on.
 inline std::vector<Prompt> numbered(std::span<const std::vector<TokenId>> prompts) {
   std::vector<Prompt> result;
   result.reserve(prompts.size());
-  for (const auto& ids : prompts) result.push_back({ids, result.size()});
+  for (const auto& ids : prompts) result.push_back({ids, result.size(), {}});
   return result;
 }
 

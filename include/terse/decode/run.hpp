@@ -154,7 +154,10 @@ class Run {
     }
     step().ask.rows = ++asks_;
   }
-  ops::Draw draw_of(Index slot, std::uint32_t new_token) const { return {prompt_of(slot).number, new_token}; }
+  ops::Draw draw_of(Index slot, std::uint32_t new_token) const {
+    const Prompt& prompt = prompt_of(slot);
+    return {prompt.seed.value_or(strategy_.seed), prompt.number, new_token, static_cast<std::uint32_t>(slot % width_)};
+  }
 
   /// The prompt is read: its texts begin, drawn ones each by a choice of its own, beams from one row's candidates.
   void begin_texts(Index slot) {

@@ -24,6 +24,10 @@ struct Temperature { float value = 1; };
 struct TopK { int k = 50; };
 /// Only the likeliest tokens that together reach this probability.
 struct TopP { float probability = 1; };
+/// Only tokens at least so likely as a share of the likeliest one (Nguyen et al. 2024, arXiv:2407.01082).
+struct MinP { float share = 0; };
+/// The tokens whose surprise is nearest the expected one, up to this probability (Meister et al. 2022, arXiv:2202.00666).
+struct Typical { float probability = 1; };
 /// New tokens of a text, its end-of-text among them.
 struct MaxNew { int count = 100; };
 /// Of the random numbers.
@@ -51,7 +55,7 @@ template <class Part>
 concept OwnStop = requires(const Part& part, const History& text) { { part.stops(text) } -> std::convertible_to<bool>; };
 
 /// Where a part acts: parts stand in this order.
-enum class Place { none, search, repetition_penalty, no_repeat_ngram, bad_words, min_new, forced, own_rule, temperature, top_k, top_p, stop };
+enum class Place { none, search, repetition_penalty, no_repeat_ngram, bad_words, min_new, forced, own_rule, temperature, top_k, top_p, min_p, typical, stop };
 
 template <class Part> inline constexpr Place place_of = OwnRule<Part> ? Place::own_rule : OwnStop<Part> ? Place::stop : Place::none;
 template <> inline constexpr Place place_of<Beams> = Place::search;
@@ -64,6 +68,8 @@ template <> inline constexpr Place place_of<ForcedTokens> = Place::forced;
 template <> inline constexpr Place place_of<Temperature> = Place::temperature;
 template <> inline constexpr Place place_of<TopK> = Place::top_k;
 template <> inline constexpr Place place_of<TopP> = Place::top_p;
+template <> inline constexpr Place place_of<MinP> = Place::min_p;
+template <> inline constexpr Place place_of<Typical> = Place::typical;
 template <> inline constexpr Place place_of<MaxNew> = Place::stop;
 template <> inline constexpr Place place_of<Seed> = Place::stop;
 template <> inline constexpr Place place_of<Draft> = Place::stop;
@@ -72,6 +78,8 @@ template <> inline constexpr Place place_of<Draft> = Place::stop;
 inline void join(Strategy& s, Temperature part) { s.temperature = part.value; }
 inline void join(Strategy& s, TopK part) { s.top_k = part.k; }
 inline void join(Strategy& s, TopP part) { s.top_p = part.probability; }
+inline void join(Strategy& s, MinP part) { s.min_p = part.share; }
+inline void join(Strategy& s, Typical part) { s.typical = part.probability; }
 inline void join(Strategy& s, MaxNew part) { s.max_new = part.count; }
 inline void join(Strategy& s, Seed part) { s.seed = part.value; }
 inline void join(Strategy& s, Draft part) { s.draft = part.tokens; }
@@ -99,7 +107,7 @@ constexpr bool stand_in_order() {
     if (places[i] < places[i - 1] || (places[i] == places[i - 1] && places[i] != Place::own_rule && places[i] != Place::stop && places[i] != Place::search)) return false;
   return true;
 }
-constexpr bool filters(Place place) { return place == Place::temperature || place == Place::top_k || place == Place::top_p; }
+constexpr bool filters(Place place) { return place >= Place::temperature && place <= Place::typical; }
 
 /// What all strategies ask of their parts.
 template <class... Parts>
@@ -107,7 +115,7 @@ struct CheckedParts {
   static constexpr bool known = ((place_of<Parts> != Place::none) && ...), in_order = !known || stand_in_order<Parts...>();
   static_assert(known, "terse: a part of a decoding strategy is one of terse::decode's, or has edit(const History&, Edits&) const or stops(const History&) const");
   static_assert(in_order, "terse: the parts of a decoding strategy stand in the order they act in, each once: RepetitionPenalty, NoRepeatNgram, BadWords, MinNew, ForcedTokens, "
-                          "rules of your own, Temperature, TopK, TopP, then stops, MaxNew, Seed and Draft in any order");
+                          "rules of your own, Temperature, TopK, TopP, MinP, Typical, then stops, MaxNew, Seed and Draft in any order");
   static constexpr bool has_filters = (filters(place_of<Parts>) || ...), has_search = ((place_of<Parts> == Place::search) || ...);
 };
 
@@ -123,7 +131,7 @@ Strategy strategy_of(Strategy strategy, const std::tuple<Parts...>& parts) {
 template <class... Parts>
 class Greedy {
   using Checked = detail::CheckedParts<Parts...>;
-  static_assert(!Checked::has_filters, "terse: Greedy takes the likeliest token: Temperature, TopK and TopP don't change it; use Sample, or leave them out");
+  static_assert(!Checked::has_filters, "terse: Greedy takes the likeliest token: Temperature, TopK, TopP, MinP and Typical don't change it; use Sample, or leave them out");
   static_assert(!Checked::has_search, "terse: Greedy writes one text: for Beams use Beam, for Samples use BestOf");
 
  public:
@@ -170,7 +178,7 @@ class BestOf {
 template <class... Parts>
 class Beam {
   using Checked = detail::CheckedParts<Parts...>;
-  static_assert(!Checked::has_filters, "terse: Beam looks at all tokens: Temperature, TopK and TopP are for random ones; use Sample or BestOf, or leave them out");
+  static_assert(!Checked::has_filters, "terse: Beam looks at all tokens: Temperature, TopK, TopP, MinP and Typical are for random ones; use Sample or BestOf, or leave them out");
 
  public:
   explicit Beam(Beams beams, Parts... parts) : beams_(beams), parts_(std::move(parts)...) {}

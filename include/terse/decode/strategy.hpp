@@ -34,6 +34,8 @@ struct Strategy {
   float temperature = 0.7f; ///< at least 1e-6; below 1 likely tokens become likelier
   int top_k = 50;           ///< only the k likeliest tokens; 0: off
   float top_p = 1;          ///< only the likeliest tokens that together reach this probability; 1: off
+  float min_p = 0;          ///< of what is left, only tokens at least so likely as a share of the likeliest one; 0: off
+  float typical = 1;        ///< of what is left, the tokens whose surprise is nearest the expected one, up to this probability; 1: off
 
   // Rules (rules.hpp).
   RepetitionPenalty repetition_penalty{};
@@ -60,7 +62,7 @@ struct Strategy {
   std::uint64_t seed = 42;
 
   /// The same for one token.
-  constexpr ops::Sample sample() const { return {greedy, temperature, top_k, top_p, seed}; }
+  constexpr ops::Sample sample() const { return {greedy, temperature, top_k, top_p, min_p, typical}; }
 
   constexpr bool has_beams() const { return beams > 1; }
   /// Texts that are written at the same time for one prompt: slots it takes.
@@ -108,6 +110,8 @@ inline void require_valid(const Strategy& strategy) {
   if (!(strategy.temperature >= 1e-6f)) fail(Failure::usage, "temperature must be at least 1e-6: ", strategy.temperature, " given; for the likeliest token use greedy");
   if (strategy.top_k < 0) fail(Failure::usage, "top-k must be at least 0 (off): ", strategy.top_k, " given");
   if (!(strategy.top_p >= 0 && strategy.top_p <= 1)) fail(Failure::usage, "top-p must be in [0, 1]: ", strategy.top_p, " given");
+  if (!(strategy.min_p >= 0 && strategy.min_p <= 1)) fail(Failure::usage, "min-p must be in [0, 1]: ", strategy.min_p, " given");
+  if (!(strategy.typical > 0 && strategy.typical <= 1)) fail(Failure::usage, "typical must be in (0, 1]: ", strategy.typical, " given");
 }
 
 }  // namespace terse::decode

@@ -41,38 +41,75 @@ def greedy_prompts(configuration="G", count=20, new_tokens=64, gap=1e-3, ended=6
             "prompts": kept[False] + kept[True]}
 
 
-def warpers(model, temperature, top_k, top_p):
+def warpers(model, temperature, top_k, top_p, min_p, typical):
     """The processors `generate` itself would build, in its order."""
-    options = GenerationConfig(do_sample=True, temperature=temperature, top_k=top_k, top_p=top_p)
+    options = GenerationConfig(do_sample=True, temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p or None,
+                               typical_p=typical)
     return model._get_logits_processor(options, input_ids_seq_length=1)
 
 
-def filtered(row, temperature, top_k, top_p):
-    """(ids kept, margin of the top-p cut): the rule written out, for choosing vectors no rounding decides.
-    A cut among equal logits has no margin: transformers sorts unstably there."""
-    scores = row.astype(numpy.float64) / temperature
-    keep = numpy.ones(len(row), bool)
-    if top_k:
-        keep = scores >= numpy.sort(scores)[-top_k]
-    if top_p == 1:
-        return numpy.flatnonzero(keep), 1.0
+def shares(scores, keep):
+    """The probabilities of those that are kept, 0 for the others."""
+    weights = numpy.where(keep, numpy.exp(scores - scores[keep].max()), 0)
+    return weights / weights.sum()
+
+
+def nucleus(scores, keep, top_p):
+    """(what top-p keeps of `keep`, how far the cut is from being another). A cut among equal logits has no margin:
+    transformers sorts unstably there."""
+    keep = keep.copy()
     order = numpy.argsort(numpy.where(keep, scores, -numpy.inf), kind="stable")
-    weights = numpy.where(keep, numpy.exp(scores - scores.max()), 0)[order]
-    cumulative = numpy.cumsum(weights / weights.sum())
+    weights = shares(scores, keep)[order]
+    cumulative = numpy.cumsum(weights)
     removed = cumulative <= 1 - top_p
     removed[-1] = False
     keep[order[removed]] = False
     first = int((~removed).argmax())
     if first and keep[order[first]] and scores[order[first]] == scores[order[first - 1]] and weights[first - 1] > 0:
-        return numpy.flatnonzero(keep), 0.0
-    return numpy.flatnonzero(keep), float(numpy.abs(cumulative - (1 - top_p)).min())
+        return keep, 0.0
+    return keep, float(numpy.abs(cumulative - (1 - top_p)).min())
+
+
+def likely(scores, keep, min_p):
+    """(what min-p keeps of `keep`, margin)."""
+    ratio = numpy.exp(scores - scores[keep].max())
+    return keep & (ratio >= min_p), float(numpy.abs(ratio / min_p - 1)[keep].min())
+
+
+def typical_ones(scores, keep, mass):
+    """(what typical keeps of `keep`, margin: of the sums, and of the distances around the last one's)."""
+    probabilities = shares(scores, keep)
+    surprise = numpy.where(keep, -numpy.log(numpy.where(keep, probabilities, 1)), numpy.inf)
+    distances = numpy.abs(surprise - (probabilities[keep] * surprise[keep]).sum())
+    levels, level = numpy.unique(distances[keep], return_inverse=True)
+    nearer = numpy.cumsum(numpy.bincount(level, probabilities[keep]))
+    cut = min(int((nearer < mass).sum()), len(levels) - 1)
+    gaps = numpy.diff(levels)[max(cut - 1, 0):cut + 1]
+    return distances <= levels[cut], float(min([numpy.abs(nearer - mass).min(), *gaps]))
+
+
+def filtered(row, temperature, top_k, top_p, min_p, typical):
+    """(ids kept, margin of the cuts): the rules written out, for choosing vectors no rounding decides."""
+    scores = row.astype(numpy.float64) / temperature
+    keep, margins = numpy.ones(len(row), bool), [1.0]
+    if top_k:
+        keep = scores >= numpy.sort(scores)[-top_k]
+    for rule, value, off in ((nucleus, top_p, 1), (likely, min_p, 0), (typical_ones, typical, 1)):
+        if value != off:
+            keep, margin = rule(scores, keep, value)
+            margins.append(margin)
+    return numpy.flatnonzero(keep), min(margins)
 
 
 def filters(count=40, vocabulary=211):
     """`count` vectors of logits under each setting: ids kept and their probabilities, packed back to back.
     Every fourth vector is rounded to quarters, so ties stand at the k-th place."""
     model = build("G")
-    settings = [(0.7, top_k, top_p) for top_k in (0, 5, 50) for top_p in (1.0, 0.9, 0.5)] + [(1.3, 50, 0.9)]
+    settings = [(0.7, top_k, top_p, 0.0, 1.0) for top_k in (0, 5, 50) for top_p in (1.0, 0.9, 0.5)]
+    settings += [(1.3, 50, 0.9, 0.0, 1.0)]
+    settings += [(0.7, 0, 1.0, min_p, typical) for min_p, typical in ((0.02, 1.0), (0.3, 1.0), (0.0, 0.9), (0.0, 0.2), (0.02, 0.5))]
+    settings += [(1.3, top_k, top_p, min_p, typical) for top_k, top_p in ((50, 1.0), (0, 0.9)) for min_p, typical in ((0.05, 1.0), (0.0, 0.7))]
+    settings += [(1.3, 50, 0.9, 0.05, 0.7)]
     logits, candidate = [], 0
     while len(logits) < count:
         row = random_unit(0, f"logits.{candidate}", vocabulary) * numpy.float32(2.0 ** (1 + len(logits) % 4))
@@ -94,6 +131,6 @@ def filters(count=40, vocabulary=211):
     tensors = {"logits": logits, "settings": numpy.array(settings, numpy.float32),
                "starts": numpy.array(starts, numpy.int32), "ids": numpy.concatenate(ids),
                "probabilities": numpy.concatenate(probabilities).astype(numpy.float32)}
-    print("filters: processors", [type(p).__name__ for p in warpers(model, 0.7, 50, 0.9)],
+    print("filters: processors", [type(p).__name__ for p in warpers(model, *settings[-1])],
           f"{len(probabilities)} distributions, {starts[-1]} probabilities")
     return tensors

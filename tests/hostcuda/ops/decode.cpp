@@ -94,13 +94,13 @@ namespace {
 template <Index V, Index P>
 void check_sampling(const ops::Sample& op) {
   constexpr Index rows = 3;
-  INFO("greedy " << op.greedy << ", temperature " << op.temperature << ", top_k " << op.top_k << ", top_p " << op.top_p << ", vocabulary " << V);
+  INFO("greedy " << op.greedy << ", temperature " << op.temperature << ", top_k " << op.top_k << ", top_p " << op.top_p << ", min_p " << op.min_p << ", typical " << op.typical << ", vocabulary " << V);
   on_both_devices([&](OpRun& run) {
     auto given = run.input<float>(rows * P, 6).from_gpu();  // of 2048 values at most, so that many are equal
     for (Index b = 0; b < rows; ++b) std::fill(given.begin() + b * P + V, given.begin() + (b + 1) * P, 1000.0f);  // no tokens': whoever counted one would choose it
     const auto logits = run.values(given);
     std::vector<ops::Draw> which;
-    for (Index b = 0; b < rows; ++b) which.push_back({static_cast<std::uint64_t>(b) << 30, static_cast<std::uint32_t>(7 * b)});
+    for (Index b = 0; b < rows; ++b) which.push_back({5, static_cast<std::uint64_t>(b) << 30, static_cast<std::uint32_t>(7 * b)});
     const auto draws = run.values(which);
     const auto choices = run.values(std::vector<ops::Choice<float>>(rows));
     run([&](auto& device, auto at) {
@@ -119,10 +119,16 @@ void check_sampling(const ops::Sample& op) {
 TEST_CASE("sampling on CUDA draws what the CPU draws") {
   const auto check = [](const ops::Sample& op) { check_sampling<5, 8>(op), check_sampling<16, 16>(op), check_sampling<1003, 1008>(op); };
   check({.greedy = true});
-  check({.temperature = 1, .seed = 5});
-  if constexpr (is_sanitized) return check({.temperature = 0.7f, .top_k = 50, .top_p = 0.95f, .seed = 5});
+  check({.temperature = 1});
+  if constexpr (is_sanitized) return check({.temperature = 0.7f, .top_k = 50, .top_p = 0.95f, .min_p = 0.01f, .typical = 0.8f});
   for (const int top_k : {0, 1, 50})
-    for (const float top_p : {0.0f, 0.5f, 0.95f, 1.0f}) check({.temperature = 0.7f, .top_k = top_k, .top_p = top_p, .seed = 5});
+    for (const float top_p : {0.0f, 0.5f, 0.95f, 1.0f}) check({.temperature = 0.7f, .top_k = top_k, .top_p = top_p});
+  for (const int top_k : {0, 50})
+    for (const float top_p : {0.9f, 1.0f}) {
+      for (const float min_p : {0.02f, 1.0f}) check({.temperature = 0.7f, .top_k = top_k, .top_p = top_p, .min_p = min_p});
+      for (const float typical : {0.001f, 0.7f}) check({.temperature = 1.3f, .top_k = top_k, .top_p = top_p, .typical = typical});
+      check({.temperature = 1.3f, .top_k = top_k, .top_p = top_p, .min_p = 0.02f, .typical = 0.5f});
+    }
 }
 
 TEST_CASE("logits that aren't finite give token 0 and NaN on CUDA") {

@@ -20,6 +20,7 @@ using GpuModel = models::Gpt<Small, Fp32, Cuda>;
 const Strategy greedy{.greedy = true, .max_new = 12};
 const Strategy sampled{.temperature = 1.5f, .top_k = 20, .max_new = 12, .seed = 3};
 const Strategy nucleus{.temperature = 1.5f, .top_k = 20, .top_p = 0.9f, .max_new = 4, .seed = 3};
+const Strategy typical{.temperature = 1.5f, .top_k = 0, .min_p = 0.02f, .typical = 0.8f, .max_new = 4, .seed = 3};
 
 std::vector<Generation> on_gpu(const std::vector<std::vector<TokenId>>& prompts, const Strategy& strategy, GeneratorSize size) {
   SmallModel cpu;
@@ -39,10 +40,10 @@ std::vector<Generation> on_cpu(const std::vector<std::vector<TokenId>>& prompts,
 }  // namespace
 
 // Equal wherever no decision is closer than rounding, which among these few tokens none is.
-TEST_CASE("texts of the GPU are the CPU's: greedy, sampled, from the nucleus") {
+TEST_CASE("texts of the GPU are the CPU's: greedy, sampled, from the nucleus, of typical surprise") {
   const auto prompts = random_prompts(is_sanitized ? 2 : 10);
-  for (const Strategy& strategy : {greedy, sampled, nucleus}) {
-    CAPTURE(strategy.greedy, strategy.top_p);
+  for (const Strategy& strategy : {greedy, sampled, nucleus, typical}) {
+    CAPTURE(strategy.greedy, strategy.top_p, strategy.typical);
     const auto want = on_cpu(prompts, strategy), got = on_gpu(prompts, strategy, {.slots = 3, .rows = 9});
     for (std::size_t i = 0; i < prompts.size(); ++i) {
       CAPTURE(i);

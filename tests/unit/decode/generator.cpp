@@ -215,6 +215,8 @@ TEST_CASE("what a generator refuses, it says") {
   CHECK_THROWS_WITH(run({}, {.temperature = 0}), Equals("temperature must be at least 1e-6: 0 given; for the likeliest token use greedy"));
   CHECK_THROWS_WITH(run({}, {.top_k = -1}), Equals("top-k must be at least 0 (off): -1 given"));
   CHECK_THROWS_WITH(run({}, {.top_p = 1.5f}), Equals("top-p must be in [0, 1]: 1.5 given"));
+  CHECK_THROWS_WITH(run({}, {.min_p = -0.5f}), Equals("min-p must be in [0, 1]: -0.5 given"));
+  CHECK_THROWS_WITH(run({}, {.typical = 0}), Equals("typical must be in (0, 1]: 0 given"));
   CHECK_THROWS_WITH(run({}, {.max_new = 0}), Equals("max-new must be at least 1: 0 given"));
   CHECK_NOTHROW(run({{fine, 0}}, {.greedy = true, .temperature = 0}));
 
@@ -225,7 +227,7 @@ TEST_CASE("what a generator refuses, it says") {
 TEST_CASE("a generator's bytes are known beforehand") {
   using Precise = models::Gpt<models::Gpt2, Fp32, Cpu>;
   static_assert(decode::generator_bytes<Precise>({.slots = 32}) > std::size_t{32} * 1024 * 768 * 2 * 12 * 4);
-  static_assert(decode::generator_thread_bytes<Precise>() == 50257 * 8);
+  static_assert(decode::generator_thread_bytes<Precise>() == 50257 * 16);
   static_assert(!decode::CausalLm<int>);
   CHECK(decode::generator_bytes<Precise>({.slots = 33}) > decode::generator_bytes<Precise>({.slots = 32}));
 }

@@ -34,7 +34,7 @@ void edit(S* row, Index vocabulary, const LogitEdit& edit) {
   const S amount = static_cast<S>(edit.amount), before = logit;
   switch (edit.kind) {
     case LogitEdit::Kind::ban: logit = never; break;
-    case LogitEdit::Kind::only: std::fill_n(row, vocabulary, never), logit = before; break;
+    case LogitEdit::Kind::only: std::fill_n(row, vocabulary, never), logit = before == never ? S{0} : before; break;
     case LogitEdit::Kind::add: logit += amount; break;
     case LogitEdit::Kind::penalize: logit = before < 0 ? before * amount : before / amount; break;
   }

@@ -33,7 +33,7 @@ __global__ inline void __launch_bounds__(device::block_threads) edit(const std::
     const LogitEdit edit = edits[e];
     if (edit.kind == LogitEdit::Kind::only) {
       for (int v = mine; device::inside(v, vocabulary); v += device::block_threads)
-        if (v != edit.id) row[v] = never;
+        row[v] = v != edit.id ? never : row[v] == never ? 0.0f : row[v];
     } else if (edit.id % device::block_threads == mine) {
       const float before = row[edit.id];
       row[edit.id] = edit.kind == LogitEdit::Kind::ban ? never

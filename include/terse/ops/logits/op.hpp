@@ -25,7 +25,7 @@ namespace terse::ops {
 struct LogitEdit {
   enum class Kind : std::int32_t {
     ban,       ///< to minus infinity
-    only,      ///< all others to minus infinity
+    only,      ///< all others to minus infinity; itself, where it is banned, to 0
     add,       ///< by `amount`
     penalize,  ///< divided by `amount` where positive, multiplied where negative (Keskar et al. 2019, "CTRL", arXiv:1909.05858)
   };

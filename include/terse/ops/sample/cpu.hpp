@@ -39,35 +39,65 @@ S largest_score(std::span<const Candidate<S>> candidates) {
   return largest;
 }
 
-/// The tokens that top_p leaves, likeliest last.
-template <class S>
-std::span<Candidate<S>> nucleus(std::span<Candidate<S>> candidates, double p) {
+/// Those whose score is one of `kept`, in the order they have.
+template <class S, class Kept>
+std::span<Candidate<S>> only(std::span<Candidate<S>> candidates, Kept&& kept) {
+  return {candidates.begin(), std::remove_if(candidates.begin(), candidates.end(), [&](const auto& candidate) { return !kept(candidate.score); })};
+}
+
+/// The greatest in the order of `less`, as few of them as together have a probability of p; the greatest last.
+template <class S, class Less>
+std::span<Candidate<S>> greatest(std::span<Candidate<S>> candidates, double p, Less&& less) {
   const S largest = largest_score<S>(candidates);
-  double total = 0, likelier = 0;
+  double total = 0, reached = 0;
   for (const auto& candidate : candidates) total += static_cast<double>(fast_exp(candidate.score - largest));
-  const auto less = [](const Candidate<S>& a, const Candidate<S>& b) { return a.score < b.score || (a.score == b.score && a.id > b.id); };
   std::make_heap(candidates.begin(), candidates.end(), less);
   auto first = candidates.end();
   do {
     std::pop_heap(candidates.begin(), first--, less);
-    likelier += static_cast<double>(fast_exp(first->score - largest)) / total;
-  } while (first != candidates.begin() && likelier < p);
+    reached += static_cast<double>(fast_exp(first->score - largest)) / total;
+  } while (first != candidates.begin() && reached < p);
   return {first, candidates.end()};
 }
 
-/// The tokens that may be drawn; each `score` becomes its weight, exp(score - largest score). `scratch` has room for all.
+/// The tokens that top_p leaves, likeliest last.
+template <class S>
+std::span<Candidate<S>> nucleus(std::span<Candidate<S>> candidates, double p) {
+  return greatest(candidates, p, [](const Candidate<S>& a, const Candidate<S>& b) { return a.score < b.score || (a.score == b.score && a.id > b.id); });
+}
+
+/// The tokens that `typical` leaves, in the order they have. A score is log p and a constant, so that near the mean surprise is near the mean score.
+/// `room` is for as many.
+template <class S>
+std::span<Candidate<S>> nearest_to_mean(std::span<Candidate<S>> candidates, double p, Candidate<S>* room) {
+  const S largest = largest_score<S>(candidates);
+  double total = 0, sum = 0;
+  for (const auto& candidate : candidates) {
+    const auto weight = static_cast<double>(fast_exp(candidate.score - largest));
+    total += weight, sum += weight * static_cast<double>(candidate.score);
+  }
+  const auto distance = [mean = sum / total](S score) { return static_cast<S>(std::abs(static_cast<double>(score) - mean)); };
+  std::copy(candidates.begin(), candidates.end(), room);
+  const auto nearest = greatest(std::span(room, candidates.size()), p, [&](const Candidate<S>& a, const Candidate<S>& b) { return distance(a.score) > distance(b.score); });
+  return only(candidates, [&, cut = distance(nearest.front().score)](S score) { return distance(score) <= cut; });
+}
+
+/// The tokens that may be drawn; each `score` becomes its weight, exp(score - largest score). `scratch` has sample_scratch bytes.
 template <class S>
 std::span<Candidate<S>> weighted_candidates(const Sample& op, const S* x, Index vocabulary, std::byte* scratch) {
   const S temperature = static_cast<S>(op.temperature);
-  S threshold = -std::numeric_limits<S>::infinity();
-  if (op.top_k > 0 && op.top_k < vocabulary) threshold = kth_largest(x, vocabulary, Index{op.top_k}, reinterpret_cast<S*>(scratch)) / temperature;
+  S threshold = std::numeric_limits<S>::lowest(), least = threshold;  // a logit of -infinity is no candidate
+  if (op.top_k > 0 && op.top_k < vocabulary) threshold = std::max(threshold, kth_largest(x, vocabulary, Index{op.top_k}, reinterpret_cast<S*>(scratch)) / temperature);
+  if (op.min_p > 0) least = static_cast<S>(static_cast<double>(largest_of(x, vocabulary) / temperature) + std::log(static_cast<double>(op.min_p)));
+  if (op.top_p == 1) threshold = std::max(threshold, least);  // whose sums count what min_p drops after it
   auto* const all = reinterpret_cast<Candidate<S>*>(scratch);
   Candidate<S>* end = all;
   // Of the scores, not the logits: two logits may become one score.
   for_each_reaching(x, 0, vocabulary, [=](S logit) { return logit / temperature >= threshold; },
                     [&](Index v) { *end++ = {x[v] / temperature, static_cast<TokenId>(v)}; });
   std::span<Candidate<S>> candidates(all, end);
-  if (op.top_p < 1) candidates = nucleus(candidates, static_cast<double>(op.top_p));
+  if (op.top_p < 1) candidates = only(nucleus(candidates, static_cast<double>(op.top_p)), [=](S score) { return score >= least; });
+  if (op.typical < 1) candidates = nearest_to_mean(candidates, static_cast<double>(op.typical), all + vocabulary);
   const S largest = largest_score<S>(candidates);
   for (auto& candidate : candidates) candidate.score = fast_exp(candidate.score - largest);
   return candidates;
@@ -93,7 +123,7 @@ Choice<S> choose(const Sample& op, const S* x, Index vocabulary, Draw draw, std:
   const auto statistics = softmax_statistics(x, vocabulary);
   if (!std::isfinite(statistics.log_sum())) return {0, std::numeric_limits<S>::quiet_NaN()};
   const TokenId id = op.greedy ? static_cast<TokenId>(std::find(x, x + vocabulary, statistics.largest) - x)
-                               : draw_from<S>(weighted_candidates(op, x, vocabulary, scratch), draw.uniform(op.seed));
+                               : draw_from<S>(weighted_candidates(op, x, vocabulary, scratch), draw.uniform());
   return {id, x[id] - statistics.log_sum()};
 }
 

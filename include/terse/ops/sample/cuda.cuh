@@ -47,13 +47,21 @@ struct SampleRow {
   const X* logits;
   int vocabulary;
   SampleShared& shared;
-  float temperature = 1, threshold = -std::numeric_limits<float>::infinity(), largest = 0;
+  float temperature = 1, largest = 0;
+  /// What the rules leave: tokens with scores in [low, high], of those at `low` itself the ids up to `last`.
+  float low = std::numeric_limits<float>::lowest(), high = std::numeric_limits<float>::infinity();
+  int last = vocabulary;
 
   __device__ float logit(int v) const { return device::to_float(logits[v]); }
   __device__ float score(int v) const { return logit(v) / temperature; }
-  /// 0 for those that top_k drops.
-  __device__ double weight(int v) const { return score(v) >= threshold ? static_cast<double>(expf(score(v) - largest)) : 0.0; }
+  __device__ bool stays(int v) const { return score(v) >= low && score(v) <= high && (score(v) > low || v <= last); }
+  __device__ double weight(int v) const { return stays(v) ? static_cast<double>(expf(score(v) - largest)) : 0.0; }
+  __device__ double weight_at(std::uint32_t o) const { return static_cast<double>(expf(value_of(o) - largest)); }
   __device__ std::uint32_t order(int v) const { return order_of(score(v)); }
+
+  __device__ void drop_below(float least) {
+    if (least > low) low = least, last = vocabulary;
+  }
 
   /// Sum over v of term(v).
   template <class Term>
@@ -120,37 +128,55 @@ struct SampleRow {
     return low;
   }
 
-  /// The tokens of one order, numbered from the lowest id: that with this number.
+  /// The tokens of one order: how many they are, and, from the lowest id, that with this number.
+  __device__ double count(std::uint32_t o) {
+    return total([&](int v) { return order(v) == o && stays(v) ? 1.0 : 0.0; });
+  }
   __device__ int with_order(std::uint32_t o, double number) {
     return first_beyond([&](int v) { return order(v) == o ? 1.0 : 0.0; }, number);
   }
 
-  /// Draws from what top_p leaves, from the least likely up, as the CPU does: `uniform` of their weight is left behind.
-  __device__ int draw_from_nucleus(double top_p, double uniform) {
+  /// Leaves what top_p leaves: down to the least likely above which less than the bound lies. Of its equals only so many stay as are reached.
+  __device__ void keep_nucleus(double top_p) {
     const auto above = [&](std::uint32_t o) { return total([&](int v) { return order(v) > o ? weight(v) : 0.0; }); };
-    const auto count = [&](std::uint32_t o) { return total([&](int v) { return order(v) == o ? 1.0 : 0.0; }); };
-    const auto weight_of = [&](std::uint32_t o) { return static_cast<double>(expf(value_of(o) - largest)); };
     const double bound = top_p * total([&](int v) { return weight(v); });
-    // The least likely that stays: those above it weigh less than the bound. Of its equals only so many stay as are reached, the lowest ids.
-    const std::uint32_t highest = order_of(largest), lowest = order_of(threshold), end = smallest(lowest, highest, [&](std::uint32_t o) { return above(o) < bound; });
-    const double heavier = above(end), equals = count(end), each = weight_of(end), reached = ceil((bound - heavier) / each);
-    const double stay = equals < 1 ? 0 : reached < 1 ? 1 : reached < equals ? reached : equals;
-    const double left = uniform * (heavier + stay * each);
-    if (left < stay * each) return with_order(end, stay - 1 - floor(left / each));
-    // Behind them: the smallest order up to which more than the rest lies. Of its equals the highest ids come first.
-    const double rest = left - stay * each;
-    const std::uint32_t drawn = smallest(end + 1 < highest ? end + 1 : highest, highest, [&](std::uint32_t o) { return heavier - above(o) > rest; });
-    const double among = count(drawn), place = floor((rest - (heavier - above(drawn) - among * weight_of(drawn))) / weight_of(drawn));
-    return with_order(drawn, among - 1 - (place < 0 ? 0 : place < among - 1 ? place : among - 1));
+    const std::uint32_t end = smallest(order_of(low), order_of(largest), [&](std::uint32_t o) { return above(o) < bound; });
+    const double equals = count(end), reached = ceil((bound - above(end)) / weight_at(end));
+    last = with_order(end, (reached < 1 ? 1 : reached < equals ? reached : equals) - 1), low = value_of(end);
+  }
+
+  /// Leaves what `typical` leaves: up to the distance from the mean score within which at least the bound lies.
+  __device__ void keep_nearest_to_mean(double typical) {
+    const double all = total([&](int v) { return weight(v); });
+    const double mean = total([&](int v) { return stays(v) ? weight(v) * static_cast<double>(score(v)) : 0.0; }) / all;
+    const auto distance = [&](float score) { return order_of(static_cast<float>(fabs(static_cast<double>(score) - mean))); };
+    const std::uint32_t cut = smallest(order_of(0.0f), order_of(std::numeric_limits<float>::infinity()), [&](std::uint32_t far) {
+      return total([&](int v) { return distance(score(v)) <= far ? weight(v) : 0.0; }) >= typical * all;
+    });
+    // Towards the mean distances fall, then they rise: the scores that stay are a range, too.
+    const std::uint32_t middle = order_of(static_cast<float>(mean));
+    const float nearest = value_of(smallest(order_of(low), middle, [&](std::uint32_t o) { return distance(value_of(o)) <= cut; }));
+    high = value_of(smallest(middle, order_of(largest) + 1, [&](std::uint32_t o) { return distance(value_of(o)) > cut; }) - 1);
+    drop_below(nearest);
+  }
+
+  /// The token up to which, from the least likely and of equals from the highest id, more than `left` lies: the CPU's order where top_p has been.
+  __device__ int first_likelier(double left) {
+    const auto up_to = [&](std::uint32_t o) { return total([&](int v) { return order(v) <= o ? weight(v) : 0.0; }); };
+    const std::uint32_t drawn = smallest(order_of(low), order_of(largest), [&](std::uint32_t o) { return up_to(o) > left; });
+    const double equals = count(drawn), place = floor((left - (up_to(drawn) - equals * weight_at(drawn))) / weight_at(drawn));
+    return with_order(drawn, equals - 1 - (place < 0 ? 0 : place < equals - 1 ? place : equals - 1));
   }
 
   __device__ int choose(const Sample& op, Draw draw, float largest_logit) {
     if (op.greedy) return first_beyond([&](int v) { return logit(v) == largest_logit ? 1.0 : 0.0; }, 0);
     temperature = op.temperature, largest = largest_logit / temperature;
-    if (op.top_k > 0 && op.top_k < vocabulary) threshold = kth_largest(op.top_k) / temperature;
-    const double uniform = draw.uniform(op.seed);
-    if (op.top_p < 1) return draw_from_nucleus(static_cast<double>(op.top_p), uniform);
-    return first_beyond([&](int v) { return weight(v); }, uniform * total([&](int v) { return weight(v); }));
+    if (op.top_k > 0 && op.top_k < vocabulary) drop_below(kth_largest(op.top_k) / temperature);
+    if (op.top_p < 1) keep_nucleus(static_cast<double>(op.top_p));
+    if (op.min_p > 0) drop_below(static_cast<float>(static_cast<double>(largest) + log(static_cast<double>(op.min_p))));
+    if (op.typical < 1) keep_nearest_to_mean(static_cast<double>(op.typical));
+    const double left = draw.uniform() * total([&](int v) { return weight(v); });
+    return op.top_p < 1 ? first_likelier(left) : first_beyond([&](int v) { return weight(v); }, left);
   }
 };
 
@@ -171,7 +197,7 @@ __global__ void __launch_bounds__(softmax_threads, 2) sample(Sample op, RowsView
 
 namespace terse::ops {
 
-/// choices[b] from logits[b]; see ops/sample/op.hpp. Moves sizeof(S) bytes a logit, and reads them from L2 some 7 times, 70 times with top_p.
+/// choices[b] from logits[b]; see ops/sample/op.hpp. Moves sizeof(S) bytes a logit, and reads them from L2 some 7 times, 70 times with top_p, 35 more with typical.
 template <Index vocabulary, Real S, Index P>
 void sample(const Cuda& cuda, const Sample& op, Rows<S, P> logits, std::span<const Draw> draws, std::span<Choice<std::remove_const_t<S>>> choices) {
   static_assert(vocabulary <= P && P % 8 == 0, "terse: on CUDA the padded vocabulary is a multiple of 8");
