@@ -121,7 +121,7 @@ struct CheckedParts {
 
 template <class... Parts>
 Strategy strategy_of(Strategy strategy, const std::tuple<Parts...>& parts) {
-  std::apply([&](const auto&... part) { (join(strategy, part), ...); }, parts);
+  if constexpr (CheckedParts<Parts...>::known) std::apply([&](const auto&... part) { (join(strategy, part), ...); }, parts);  // else all has been said
   return strategy;
 }
 
