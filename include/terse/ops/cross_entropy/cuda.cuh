@@ -17,7 +17,7 @@
 
 namespace terse::ops::gpu {
 
-/// Of some values: the largest, and the sum of exp(x - largest). None: -infinity and 0.
+/// Of some values: the largest, and the sum of exp(x - largest). None, or only -infinities: any number, and 0.
 struct SoftmaxStatistics {
   float largest, sum;
 };
@@ -43,17 +43,23 @@ struct SoftmaxShared {
 template <Real X>
 __device__ inline SoftmaxStatistics softmax_statistics(const X* logits, Index n, SoftmaxShared& shared) {
   constexpr int each = device::values_per_access<X>;
-  SoftmaxStatistics mine{-std::numeric_limits<float>::infinity(), 0};
-  const Index whole = n / each * each;
-  for (Index v = Index{threadIdx.x} * each; device::inside(v, whole); v += softmax_threads * each) {
-    float values[each];
-    device::load(values, logits + v);
+  SoftmaxStatistics mine{std::numeric_limits<float>::lowest(), 0};  // not -infinity, as a thread's logits may be: rules ban tokens so
+  const auto take = [&mine](const auto& values) {
     float largest = mine.largest;
     for (const float value : values) largest = value > largest ? value : largest;
     if (largest > mine.largest) mine.sum *= expf(mine.largest - largest), mine.largest = largest;
     for (const float value : values) mine.sum += expf(value - mine.largest);
+  };
+  const Index whole = n / each * each;
+  for (Index v = Index{threadIdx.x} * each; device::inside(v, whole); v += softmax_threads * each) {
+    float values[each];
+    device::load(values, logits + v);
+    take(values);
   }
-  if (const Index v = whole + threadIdx.x; device::inside(v, n)) mine = JoinStatistics{}(mine, {device::to_float(logits[v]), 1});
+  if (const Index v = whole + threadIdx.x; device::inside(v, n)) {
+    const float value[] = {device::to_float(logits[v])};
+    take(value);
+  }
   const SoftmaxStatistics all = ReduceStatistics(shared.reduce).Reduce(mine, JoinStatistics{});
   if (threadIdx.x == 0) shared.row = all;
   __syncthreads();

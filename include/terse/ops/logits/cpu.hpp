@@ -44,16 +44,18 @@ void edit(S* row, Index vocabulary, const LogitEdit& edit) {
 template <class S>
 void best_of(const S* x, Index n, std::span<Candidate<S>> out, Candidate<S>* best) {
   const auto count = static_cast<Index>(out.size());
+  constexpr TokenId none = std::numeric_limits<TokenId>::max();
   const auto better = [](const Candidate<S>& a, const Candidate<S>& b) { return a.score > b.score || (a.score == b.score && a.id < b.id); };
-  for (Index v = 0; v < count; ++v) best[v] = {x[v], static_cast<TokenId>(v)};
-  std::make_heap(best, best + count, better);  // the worst of the best so far stands first
-  for_each_reaching(x, count, n, [best](S value) { return value > best->score; }, [&](Index v) {
+  std::fill_n(best, count, Candidate<S>{-std::numeric_limits<S>::infinity(), none});  // a heap: the worst of the best so far stands first
+  for_each_reaching(x, 0, n, [best](S value) { return value >= best->score; }, [&](Index v) {
+    const Candidate<S> candidate{x[v], static_cast<TokenId>(v)};
+    if (!better(candidate, *best)) return;
     std::pop_heap(best, best + count, better);
-    best[count - 1] = {x[v], static_cast<TokenId>(v)};
+    best[count - 1] = candidate;
     std::push_heap(best, best + count, better);
   });
   std::sort(best, best + count, better);
-  std::copy_n(best, count, out.data());
+  std::transform(best, best + count, out.begin(), [](const Candidate<S>& found) { return found.id == none ? Candidate<S>{std::numeric_limits<S>::quiet_NaN(), 0} : found; });
 }
 
 }  // namespace logits

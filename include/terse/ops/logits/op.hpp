@@ -4,13 +4,14 @@
 ///   log_softmax   logits[b] -= log(sum over v of exp(logits[b][v])), in place
 ///   edit          single logits change, in the order of the edits: what depends on a text alone is known before its logits, so the host says it
 ///                 beforehand and no logit crosses to it
-///   best          the n largest values of a row, largest first; of equals the one with the lower id first
+///   best          the n largest values of a row, largest first; of equals the one with the lower id first. NaN is none of them: where fewer are left, the
+///                 rest are token 0 with a score of NaN
 ///
-/// Shapes     logits (B, P), of which the first V columns are real tokens · candidates (B, n)
+/// Shapes     logits (B, P), of which the first V columns are real tokens · candidates (B, n), 1 <= n <= V
 /// Precision  in the logits' dtype
 /// Order      a row's result depends on the row and its edits alone
 /// Scratch    best: best_scratch<S>(n) bytes for each thread of a CPU
-/// Errors     none at run time: where a row's logits aren't finite, log_softmax leaves NaN everywhere, and the best of it has a score of NaN
+/// Errors     none at run time: where a row has NaN, +infinity or nothing but -infinity, log_softmax leaves NaN everywhere, so that its best has a score of NaN
 
 #include <cstdint>
 #include <span>
