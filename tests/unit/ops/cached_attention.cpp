@@ -1,6 +1,10 @@
 #include <terse/ops/attention/cpu.hpp>
 #include <terse/ops/cached_attention/cpu.hpp>
 
+#include <algorithm>
+#include <cmath>
+#include <functional>
+
 #include "support/op_case.hpp"
 #include "support/owned_batch.hpp"
 
@@ -71,6 +75,26 @@ std::vector<float> read_in_pieces(Index piece, bool neighbours) {
   return result;
 }
 
+/// The same text with position j in slot owner(j) of 3, each row read into its own; shared: others find it by `sources`.
+template <Real K>
+std::vector<float> read_over_slots(const std::function<Index(Index)>& owner, bool shared) {
+  using AnyCache = ops::KeyValueCache<K, heads, context, D>;
+  Cpu cpu(2);
+  cpu.reserve_thread_scratch(context * sizeof(float));
+  Tensors t;
+  float* const qkv = t.input<float>("qkv", length * 3 * C);
+  std::vector<K> memory(static_cast<std::size_t>(2 * 3 * AnyCache::slot_values), K(std::nanf("")));
+  std::vector<std::int32_t> slots, positions, sources(3 * context);
+  for (Index j = 0; j < length; ++j) {
+    slots.push_back(static_cast<std::int32_t>(owner(j))), positions.push_back(static_cast<std::int32_t>(j));
+    for (Index s = 0; s < 3; ++s) sources[static_cast<std::size_t>(s * context + j)] = slots.back();
+  }
+  std::vector<float> out(static_cast<std::size_t>(length * C));
+  ops::forward(cpu, ops::CachedAttention{}, ops::CacheRows{slots, slots, positions, shared ? sources.data() : nullptr}, Rows<float, 3 * C>{qkv, length},
+               AnyCache{memory.data(), memory.data() + 3 * AnyCache::slot_values}, Rows<float, C>{out.data(), length});
+  return out;
+}
+
 }  // namespace
 
 TEST_CASE("cached attention equals attention") {
@@ -87,4 +111,17 @@ TEST_CASE("cached attention: a text doesn't depend on how it's cut or on its nei
     CHECK(whole == read_in_pieces(piece, true));
   }
   CHECK(whole == read_in_pieces(length, true));
+}
+
+TEST_CASE("cached attention: a text spread over slots has the bits of one in a slot") {
+  const auto check = []<Real K>(K) {
+    const auto whole = read_over_slots<K>([](Index) { return 1; }, false);
+    CHECK(std::ranges::none_of(whole, [](float value) { return std::isnan(value); }));
+    for (Index run = 1; run <= length; ++run) {
+      INFO("runs of " << run << ", " << name_of(dtype_of<K>()));
+      CHECK(whole == read_over_slots<K>([run](Index j) { return j / run % 3; }, true));
+    }
+    CHECK(whole == read_over_slots<K>([](Index j) { return j < 3 ? 2 : j * j / 7 % 3; }, true));
+  };
+  check(float{}), check(bfloat16{});
 }
