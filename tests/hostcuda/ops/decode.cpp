@@ -79,6 +79,45 @@ void check_cached_attention() {
   });
 }
 
+/// Texts whose positions stand in any slot: the CPU's values, and the GPU's own bits of the same text in one slot.
+template <Real K, Index heads, Index D>
+void check_shared_cache() {
+  constexpr Index C = heads * D, context = 48, slots = 4;
+  on_both_devices([](OpRun& run) {
+    using Cache = ops::KeyValueCache<K, heads, context, D>;
+    const std::vector<std::int32_t> at_slot{1, 1, 3, 0}, at_position{30, 31, 47, 0};
+    const auto rows = static_cast<Index>(at_slot.size());
+    std::vector<std::int32_t> where(slots * context);
+    for (Index s = 0; s < slots; ++s)
+      for (Index j = 0; j < context; ++j) where[static_cast<std::size_t>(s * context + j)] = static_cast<std::int32_t>(s == 1 && j >= 30 ? s : s == 3 && j == 47 ? s : s == 0 && j == 0 ? s : j * (s + 3) / 5 % slots);
+    const auto keys = run.input<K>(slots * Cache::slot_values), values = run.input<K>(slots * Cache::slot_values);
+    const auto slot = run.values(at_slot), position = run.values(at_position), sources = run.values(where);
+    const auto qkv = run.input<float>(rows * 3 * C), out = run.output<float>(rows * C);
+    run([&](auto& device, auto at) {
+      ops::forward(device, ops::CachedAttention{}, ops::CacheRows{.ids = {}, .slots = {at(slot), slot.size()}, .positions = {at(position), position.size()}, .sources = at(sources)},
+                   Rows<float, 3 * C>{at(qkv), rows}, Cache{at(keys), at(values)}, Rows<float, C>{at(out), rows});
+    });
+    run.equals("keys", keys), run.equals("values", values), run.agrees("out", out, C);
+
+    const auto gathered = [&](const Data<K>& cache) {
+      const auto spread = cache.from_gpu();
+      std::vector<K> result(spread.size());
+      for (Index s = 0; s < slots; ++s)
+        for (Index h = 0; h < heads; ++h)
+          for (Index j = 0; j < context; ++j) {
+            const Index at = (h * context + j) * D, from = where[static_cast<std::size_t>(s * context + j)];
+            std::copy_n(spread.begin() + from * Cache::slot_values + at, D, result.begin() + s * Cache::slot_values + at);
+          }
+      return run.values(result);
+    };
+    const auto own_keys = gathered(keys), own_values = gathered(values);
+    const auto again = run.output<float>(rows * C);
+    ops::forward(run.cuda, ops::CachedAttention{}, ops::CacheRows{.ids = {}, .slots = {slot.gpu(), slot.size()}, .positions = {position.gpu(), position.size()}},
+                 Rows<float, 3 * C>{qkv.gpu(), rows}, Cache{own_keys.gpu(), own_values.gpu()}, Rows<float, C>{again.gpu(), rows});
+    CHECK(again.from_gpu() == out.from_gpu());
+  });
+}
+
 }  // namespace
 
 TEST_CASE("attention over a cache on CUDA") {
@@ -87,6 +126,10 @@ TEST_CASE("attention over a cache on CUDA") {
     check_cached_attention<K, 3, 64>();
     check_cached_attention<K, 1, 80>();
   });
+}
+
+TEST_CASE("attention over a cache on CUDA whose texts share positions") {
+  for_each_dtype([]<Real K>(K) { check_shared_cache<K, 2, 8>(), check_shared_cache<K, 3, 64>(); });
 }
 
 namespace {
