@@ -1,5 +1,6 @@
 // Texts written on the emulated GPU are the CPU's, in whatever batch.
 #include <terse/cuda.hpp>
+#include <terse/decode/strategies.hpp>
 
 #include <cmath>
 #include <vector>
@@ -11,7 +12,7 @@
 #include "unit/decode/small_model.hpp"
 
 using namespace terse;
-using decode::Generation, decode::Generator, decode::GeneratorSize, decode::Strategy;
+using namespace terse::decode;
 
 namespace {
 
@@ -28,14 +29,19 @@ std::vector<Generation> on_gpu(const std::vector<std::vector<TokenId>>& prompts,
   GpuModel model(cuda);
   cuda.copy_from_host(model.flat(), cpu.gpt.flat(), static_cast<std::size_t>(GpuModel::flat_size) * sizeof(float));
   Generator<GpuModel> generator(model, end_of_text, size);
-  return generator.generate(decode::numbered(prompts), strategy);
+  return generator.generate(numbered(prompts), strategy);
 }
 
 std::vector<Generation> on_cpu(const std::vector<std::vector<TokenId>>& prompts, const Strategy& strategy) {
   SmallModel model;
   Generator generator(model.gpt, end_of_text);
-  return generator.generate(decode::numbered(prompts), strategy);
+  return generator.generate(numbered(prompts), strategy);
 }
+
+const Strategy ruled = Sample{RepetitionPenalty{1.2f}, NoRepeatNgram{2}, BadWords{{{4}, {5, 6}}}, MinNew{4}, ForcedTokens{{8}}, Temperature{1.5f}, TopK{20}, TopP{0.9f}, MaxNew{8}, Seed{3}};
+const Strategy beam = Beam{Beams{.count = 3, .length_penalty = 0.8f, .returned = 2}, RepetitionPenalty{1.1f}, NoRepeatNgram{3}, MinNew{2}, MaxNew{12}};
+const Strategy best_of = BestOf{Samples{.count = 3, .returned = 2}, Temperature{1.5f}, MaxNew{12}};
+const Strategy guessed = Greedy{MaxNew{24}, Draft{4}};
 
 }  // namespace
 
@@ -68,4 +74,35 @@ TEST_CASE("a text of the GPU has the same bits in any batch and under any order 
   }
   hostcuda::set_seed(0);
   CHECK(hostcuda::statistics().graphs >= 12);
+}
+
+TEST_CASE("texts of the GPU are the CPU's: by rules, by beams, the best of several, with guesses; what prompts begin with is read once") {
+  auto prompts = random_prompts(is_sanitized ? 2 : 6);
+  for (auto& prompt : prompts) prompt.insert(prompt.begin(), {3, 1, 4, 1, 5, 9});
+  for (const Strategy& strategy : {ruled, beam, best_of, guessed}) {
+    CAPTURE(strategy.has_rules(), strategy.beams, strategy.samples, strategy.draft);
+    const auto want = on_cpu(prompts, strategy), got = on_gpu(prompts, strategy, {.slots = 6, .rows = 16});
+    REQUIRE(want.size() == prompts.size() * static_cast<std::size_t>(strategy.returned));
+    REQUIRE(got.size() == want.size());
+    for (std::size_t i = 0; i < want.size(); ++i) {
+      CAPTURE(i);
+      CHECK(got[i].ids == want[i].ids);
+      CHECK(got[i].stop == want[i].stop);
+      CHECK(got[i].logprob == Approx(want[i].logprob).epsilon(1e-4));
+      CHECK(got[i].score == Approx(want[i].score).epsilon(1e-4));
+    }
+  }
+}
+
+TEST_CASE("texts of beams and with guesses have the same bits on the GPU in any batch and under any order of threads") {
+  const auto prompts = random_prompts(3);
+  for (const Strategy& strategy : {beam, guessed}) {
+    const auto alone = on_gpu(prompts, strategy, {.slots = 3, .rows = 40});
+    for (const std::uint64_t seed : hostcuda::seeds()) {
+      hostcuda::set_seed(seed);
+      const auto texts = on_gpu(prompts, strategy, {.slots = 7, .rows = 9});
+      for (std::size_t i = 0; i < alone.size(); ++i) CHECK((texts[i].ids == alone[i].ids && texts[i].logprob == alone[i].logprob && texts[i].score == alone[i].score));
+    }
+    hostcuda::set_seed(0);
+  }
 }
