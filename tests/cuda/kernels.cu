@@ -9,6 +9,7 @@
 #include <terse/ops/gather/cuda.cuh>
 #include <terse/ops/gelu/cuda.cuh>
 #include <terse/ops/layer_norm/cuda.cuh>
+#include <terse/ops/logits/cuda.cuh>
 #include <terse/ops/matmul/cuda.cuh>
 #include <terse/ops/matmul/invariant.cuh>
 #include <terse/ops/overflow/cuda.cuh>
@@ -87,6 +88,7 @@ struct Kernels {
     const Rows<float, P> logits{nullptr, rows};
     ops::invariant_matmul_transposed(cuda, stream, Matrix<A, P, C>{}, logits);
     ops::forward(cuda, ops::CachedAttention{}, ops::CacheRows{}, Rows<float, 3 * C>{nullptr, rows}, ops::KeyValueCache<A, 12, context, 64>{}, stream);
+    ops::log_softmax<V>(cuda, logits), ops::edit<V>(cuda, {}, logits), ops::best<V>(cuda, logits, 8, {});
     ops::sample<V>(cuda, ops::Sample{}, logits, {}, {});
   }
   void step() const {
