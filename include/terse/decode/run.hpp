@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <optional>
 #include <span>
 #include <utility>
@@ -278,9 +279,10 @@ class Run {
       require_finite(candidates_->on_host.candidates[a * best_of_a_row].score, asked(a).slot);
       for (Index n = 0; n < best_of_a_row; ++n) {
         const auto candidate = candidates_->on_host.candidates[a * best_of_a_row + n];
-        ways_.push_back({before + static_cast<float>(candidate.score), static_cast<int>(asked(a).slot - slot), candidate.id});
+        if (candidate.score > -std::numeric_limits<S>::infinity()) ways_.push_back({before + static_cast<float>(candidate.score), static_cast<int>(asked(a).slot - slot), candidate.id});
       }
     }
+    if (ways_.empty()) fail_for_logits(asked(first).slot);  // each token is banned
     const auto best = std::min<std::size_t>(ways_.size(), static_cast<std::size_t>(2 * width_));
     std::ranges::partial_sort(ways_, ways_.begin() + static_cast<std::ptrdiff_t>(best), [](const Continuation& a, const Continuation& b) {
       return a.score != b.score ? a.score > b.score : a.beam != b.beam ? a.beam < b.beam : a.id < b.id;
@@ -314,7 +316,9 @@ class Run {
   }
 
   void require_finite(S score, Index slot) const {
-    if (!std::isnan(score)) return;
+    if (std::isnan(score)) fail_for_logits(slot);
+  }
+  [[noreturn]] void fail_for_logits(Index slot) const {
     fail(Failure::bad_input, "prompt ", prompt_of(slot).number, ": the logits of new token ", texts_[slot].length - texts_[slot].prompt,
          " aren't finite; the model's weights are damaged, or its training diverged", rules_ ? ", or the strategy's rules leave no token" : "");
   }

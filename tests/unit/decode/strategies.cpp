@@ -1,6 +1,7 @@
 #include "support/catch.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 #include <set>
 
@@ -182,6 +183,24 @@ TEST_CASE("rules and stops of one's own") {
                               return all;
                             }()}, MinNew{1}}, {}),
                     Catch::Matchers::Contains("or the strategy's rules leave no token"));
+}
+
+TEST_CASE("beams take no token that rules forbid: fewer of them go on, and where none can, that is said") {
+  const auto ids = random_prompts(10);
+  std::vector<std::vector<TokenId>> all;
+  for (TokenId id = 0; id < 50; ++id) all.push_back({id});
+  CHECK_THROWS_WITH(written(ids, Beam{Beams{.count = 3}, BadWords{all}, MinNew{1}}, {}), Catch::Matchers::Contains("or the strategy's rules leave no token"));
+
+  // One beam at first, four when any token may come.
+  const Strategy narrow = Beam{Beams{.count = 4, .early_stopping = EarlyStopping::yes, .returned = 4}, ForcedTokens{{8, 9}}, MaxNew{6}};
+  const auto texts = written(ids, narrow, {.slots = 8});
+  std::set<std::vector<TokenId>> distinct;
+  for (const auto& text : texts) {
+    CHECK((text.ids.size() > 2 && text.ids[0] == 8 && text.ids[1] == 9));
+    CHECK(std::isfinite(text.score));
+    distinct.insert(text.ids);
+  }
+  CHECK(distinct.size() > ids.size());
 }
 
 TEST_CASE("beams find likelier texts than greedy, and the best of several is the best") {
