@@ -6,11 +6,15 @@
 /// outside (text, files, scores) has no product that the compiler may fuse with a sum, so it gives the same on every instruction set.
 
 // A namespace's name can't be computed, so this one macro is needed.
-// A name for whatever changes the code written here (register width, fused products, fp16 loads), and for the levels that
+// A name for whatever changes the code written here (register width, fused products, fp16 loads, products of bf16 and int8), and for the levels that
 // compilers make something of: avx512 is a server's (BW, DQ and VL too), sse4 what x86-64-v2 adds.
 #if defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512DQ__) && defined(__AVX512VL__)
-#if defined(__AVX512BF16__)
+#if defined(__AVX512BF16__) && defined(__AVX512VNNI__)
+#define TERSE_ISA avx512_bf16_vnni
+#elif defined(__AVX512BF16__)
 #define TERSE_ISA avx512_bf16
+#elif defined(__AVX512VNNI__)
+#define TERSE_ISA avx512_vnni
 #else
 #define TERSE_ISA avx512
 #endif

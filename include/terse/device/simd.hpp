@@ -78,13 +78,9 @@ struct Simd {
 #endif
   }
 
-  /// The lanes' sum, in a fixed order.
+  /// The lanes' sum, in a fixed order: the upper half is added to the lower one, and so on.
   [[gnu::always_inline]] static Scalar sum(const Register& source) {
-    Scalar values[lanes];
-    std::memcpy(values, &source, sizeof source);
-    for (int width = lanes / 2; width > 0; width /= 2)
-      for (int lane = 0; lane < width; ++lane) values[lane] += values[lane + width];
-    return values[0];
+    return sum_of<lanes>(source);
   }
 
   [[gnu::always_inline]] static Scalar largest(const Register& source) {
@@ -92,6 +88,19 @@ struct Simd {
     std::memcpy(values, &source, sizeof source);
     for (int lane = 1; lane < lanes; ++lane) values[0] = values[lane] > values[0] ? values[lane] : values[0];
     return values[0];
+  }
+
+ private:
+  template <int count, class Vector>
+  [[gnu::always_inline]] static Scalar sum_of(const Vector& source) {
+    if constexpr (count == 1) {
+      return source[0];
+    } else {
+      typedef Scalar Half __attribute__((vector_size(count / 2 * sizeof(Scalar))));
+      struct { Half lower, upper; } halves;
+      std::memcpy(&halves, &source, sizeof halves);
+      return sum_of<count / 2>(halves.lower + halves.upper);
+    }
   }
 };
 

@@ -22,13 +22,13 @@
 namespace terse::models {
 
 /// The parameters of a GPT, as T: its weights, or (T = Stream) their gradients.
-template <class Config, Precision P, Real T>
+template <class Config, Precision P, Real T, template <class, Index, Index> class LinearLayer = nn::Linear>
 struct GptParameters {
   static constexpr Index C = Config::width, V = Config::padded_vocabulary;
 
   Matrix<T, V, C> tokens;                  // (P, C), also the head's weight (tied)
   Matrix<T, Config::context, C> positions; // (context, C)
-  std::array<nn::Block<Config, P, T>, Config::layers> blocks;
+  std::array<nn::Block<Config, P, T, LinearLayer>, Config::layers> blocks;
   nn::Norm<T, C> norm;
 
   /// Names and order of GPT-2's checkpoints.
@@ -204,13 +204,22 @@ class Gpt<ConfigType, P, DeviceType> : public GptModule<ConfigType, P, DeviceTyp
   /// Runs rows against the cache, which takes up their keys and values, and leaves the logits that follow each row of `ask` (at most
   /// B of them) in scratch.logits. Batch-invariant: a row's logits depend on its slot's earlier rows alone.
   void infer(const ops::CacheRows& rows, std::span<const std::int32_t> ask, const Cache& cache, InferenceScratch scratch) const {
+    const auto head = [this](auto x, auto logits) { ops::invariant_matmul_transposed(device(), x, weights().tokens, logits); };
+    infer_with(device(), weights(), head, rows, ask, cache, scratch);
+  }
+
+  /// The lines of infer, for weights whose linear layers may be others (models/quantized_gpt.hpp): head(x, logits) is theirs, `input` what the layers take besides.
+  template <class Weights, class Head>
+  static void infer_with(Device& device, const Weights& weights, const Head& head, const ops::CacheRows& rows, std::span<const std::int32_t> ask, const Cache& cache,
+                         InferenceScratch scratch, const auto&... input) {
     shrink(scratch, {static_cast<Index>(rows.ids.size()), static_cast<Index>(ask.size())});
     const PackedBatch tokens{.ids = rows.ids, .positions = rows.positions, .cu_seqlens = {}, .target_rows = {}, .targets = {}, .weights = {}, .samples = {}, .draws = {}};
-    ops::embed(device(), tokens, weights().tokens, weights().positions, ops::Dropout{}, scratch.stream);                           // (R, C)
-    for (int l = 0; l < Config::layers; ++l) block(l).infer(device(), rows, scratch.stream, cache.layer(l), scratch.block);      // (R, C)
-    weights().norm.forward(device(), scratch.stream, scratch.block.normed, scratch.block.norm);                                   // (R, C)
-    ops::gather(device(), scratch.block.normed, ask, scratch.head_inputs);                                                       // (B, C)
-    ops::invariant_matmul_transposed(device(), scratch.head_inputs, weights().tokens, scratch.logits);                            // (B, P)
+    ops::embed(device, tokens, weights.tokens, weights.positions, ops::Dropout{}, scratch.stream);                                // (R, C)
+    for (std::size_t l = 0; l < weights.blocks.size(); ++l)
+      weights.blocks[l].infer(device, rows, scratch.stream, cache.layer(static_cast<int>(l)), scratch.block, input...);           // (R, C)
+    weights.norm.forward(device, scratch.stream, scratch.block.normed, scratch.block.norm);                                       // (R, C)
+    ops::gather(device, scratch.block.normed, ask, scratch.head_inputs);                                                          // (B, C)
+    head(scratch.head_inputs, scratch.logits);                                                                                    // (B, P)
   }
 
  private:

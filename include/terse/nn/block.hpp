@@ -53,7 +53,9 @@ struct BlockInferenceScratch {
 ///
 /// Shapes     x, middle, out (T, C). T the parameters' dtype: Parameter, or Stream for gradients
 /// Backward   the stream's gradient is changed from d out to d x in place; the parameters' gradients are added to
-template <class Config, Precision P, Real T>
+///
+/// `LinearLayer` is Linear, or for inference alone another that has its infer.
+template <class Config, Precision P, Real T, template <class, Index, Index> class LinearLayer = Linear>
 struct Block {
   static constexpr Index C = Config::width, heads = Config::heads;
   using Act = typename P::Activation;
@@ -62,11 +64,11 @@ struct Block {
   using Cache = ops::KeyValueCache<Act, heads, Config::context, C / heads>;
 
   Norm<T, C> norm1;
-  Linear<T, C, 3 * C> qkv;
-  Linear<T, C, C> projection;
+  LinearLayer<T, C, 3 * C> qkv;
+  LinearLayer<T, C, C> projection;
   Norm<T, C> norm2;
-  Linear<T, C, 4 * C> up;
-  Linear<T, 4 * C, C> down;
+  LinearLayer<T, C, 4 * C> up;
+  LinearLayer<T, 4 * C, C> down;
 
   /// Names and order of GPT-2's checkpoints.
   constexpr void parameters(auto&& visit) {
@@ -134,19 +136,20 @@ struct Block {
     norm1.backward(device, x, saved.norm1, scratch.branch, dstream, Write::accumulate, gradient.norm1);
   }
 
-  /// Rows against a cache, batch-invariant; the stream changes from x to out in place.
+  /// Rows against a cache, batch-invariant; the stream changes from x to out in place. `input`: what the linear layers' infer takes besides.
   template <class Device>
-  void infer(Device& device, ops::CacheRows rows, Rows<Stream, C> stream, Cache cache, const BlockInferenceScratch<Config, P>& scratch) const {
+  void infer(Device& device, ops::CacheRows rows, Rows<Stream, C> stream, Cache cache, const BlockInferenceScratch<Config, P>& scratch,
+             const auto&... input) const {
     norm1.forward(device, stream, scratch.normed, scratch.norm);                                                      // (R, C)
-    qkv.infer(device, scratch.normed, scratch.qkv);                                                                   // (R, 3C)
+    qkv.infer(device, scratch.normed, scratch.qkv, input...);                                                         // (R, 3C)
     ops::forward(device, ops::CachedAttention{}, rows, scratch.qkv, cache, scratch.normed);                           // (R, C)
-    projection.infer(device, scratch.normed, scratch.branch);                                                         // (R, C)
+    projection.infer(device, scratch.normed, scratch.branch, input...);                                               // (R, C)
     ops::add(device, scratch.branch, stream);
 
     norm2.forward(device, stream, scratch.normed, scratch.norm);                                                      // (R, C)
-    up.infer(device, scratch.normed, scratch.hidden);                                                                 // (R, 4C)
+    up.infer(device, scratch.normed, scratch.hidden, input...);                                                       // (R, 4C)
     ops::gelu_forward<Config::gelu>(device, scratch.hidden, scratch.hidden);                                          // (R, 4C)
-    down.infer(device, scratch.hidden, scratch.branch);                                                               // (R, C)
+    down.infer(device, scratch.hidden, scratch.branch, input...);                                                     // (R, C)
     ops::add(device, scratch.branch, stream);
   }
 

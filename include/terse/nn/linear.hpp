@@ -12,7 +12,7 @@ namespace terse::nn {
 ///
 /// Shapes     x (T, In) · y (T, Out) · weight (In, Out), as GPT-2's Conv1D stores it · bias (Out)
 /// Backward   dx is overwritten; the parameters' gradients are added to
-template <Real T, Index In, Index Out>
+template <class T, Index In, Index Out>
 struct Linear {
   Matrix<T, In, Out> weight;
   Vector<T, Out> bias;

@@ -76,29 +76,30 @@ struct InvariantCase {
   }
 };
 
-/// Every row of a batch of `rows` must equal the same row multiplied alone: rows cycle through 5 different ones.
+/// Every row of a batch of 1 to 70 rows must equal the same row multiplied alone, whatever the threads: rows cycle through 5 different ones.
 template <Real X, Real W, Index In, Index Out>
 void check_rows_are_independent() {
   using S = Wide<W>;
-  Cpu cpu(2);
   Tensors t;
   const X* const distinct = t.input<X>("x", 5 * In);
   const Matrix<W, In, Out> w{t.input<W>("w", In * Out)};
   const Matrix<W, Out, In> v{t.input<W>("v", In * Out)};
   S* const alone = t.output<S>("alone", 5 * Out);
   S* const alone_transposed = t.output<S>("alone, transposed", 5 * Out);
+  const Cpu one(1);
   for (Index r = 0; r < 5; ++r) {
-    ops::invariant_matmul(cpu, Rows<const X, In>{distinct + r * In, 1}, w, Rows<S, Out>{alone + r * Out, 1});
-    ops::invariant_matmul_transposed(cpu, Rows<const X, In>{distinct + r * In, 1}, v, Rows<S, Out>{alone_transposed + r * Out, 1});
+    ops::invariant_matmul(one, Rows<const X, In>{distinct + r * In, 1}, w, Rows<S, Out>{alone + r * Out, 1});
+    ops::invariant_matmul_transposed(one, Rows<const X, In>{distinct + r * In, 1}, v, Rows<S, Out>{alone_transposed + r * Out, 1});
   }
-  for (const Index rows : {2, 3, 7, 8, 15, 32, 33}) {
+  for (Index rows = 1; rows <= 70; ++rows) {
+    const Cpu cpu(static_cast<int>(1 + rows % 3));
     std::vector<X> x;
     for (Index r = 0; r < rows; ++r) x.insert(x.end(), distinct + r % 5 * In, distinct + (r % 5 + 1) * In);
     std::vector<S> y(static_cast<std::size_t>(rows * Out)), z = y;
     ops::invariant_matmul(cpu, Rows<const X, In>{x.data(), rows}, w, Rows<S, Out>{y.data(), rows});
     ops::invariant_matmul_transposed(cpu, Rows<const X, In>{x.data(), rows}, v, Rows<S, Out>{z.data(), rows});
     for (Index r = 0; r < rows; ++r) {
-      INFO("row " << r << " of " << rows << ", (" << In << ", " << Out << ")");
+      INFO("row " << r << " of " << rows << ", (" << In << ", " << Out << "), " << cpu.threads() << " threads");
       CHECK(std::equal(y.begin() + r * Out, y.begin() + (r + 1) * Out, alone + r % 5 * Out));
       CHECK(std::equal(z.begin() + r * Out, z.begin() + (r + 1) * Out, alone_transposed + r % 5 * Out));
     }
@@ -135,13 +136,17 @@ TEST_CASE("invariant matmul") {
   check_op(InvariantCase<1, 7, true>{1});
   check_op(InvariantCase<192, 300, true>{10});
   check_op(InvariantCase<35, 128, false>{1});
+  check_op(InvariantCase<133, 230, true>{6});
+  check_op(InvariantCase<261, 96, true>{37});
 }
 
 TEST_CASE("invariant matmul: a row doesn't depend on its neighbours") {
   check_rows_are_independent<float, float, 48, 48>();
   check_rows_are_independent<float, float, 77, 403>();
   check_rows_are_independent<float, float, 21, 63>();
+  check_rows_are_independent<float, float, 200, 192>();
   check_rows_are_independent<float, bfloat16, 77, 403>();
+  check_rows_are_independent<float, bfloat16, 261, 192>();
   check_rows_are_independent<float, half, 35, 77>();
   check_rows_are_independent<bfloat16, bfloat16, 77, 35>();
   check_rows_are_independent<double, double, 13, 35>();

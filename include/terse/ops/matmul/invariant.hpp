@@ -2,174 +2,46 @@
 /// Matrix products whose every output is summed in one fixed order over K, whatever the number of rows, their place in the batch
 /// or the number of threads: what decoding stands on (the text of a prompt mustn't depend on its neighbours).
 ///
-/// The work is tiled over rows and columns only. One output is one chain of multiply-adds over k (invariant_matmul) or, where both
-/// operands are contiguous over k, one vector of chains, added up in a fixed tree (invariant_matmul_transposed).
+/// The work is divided over rows and columns only. One output is one chain of multiply-adds over k (invariant_matmul) or, where both
+/// operands are contiguous over k, one vector of chains, added up in a fixed tree (invariant_matmul_transposed). Where the CPU multiplies
+/// bfloat16, x is rounded to it for weights of that type, and a link of the chain has two products.
 
 #include <algorithm>
 
 #include <terse/device/cpu.hpp>
-#include <terse/device/simd.hpp>
 #include <terse/ops/matmul/op.hpp>
+#include <terse/ops/matmul/panels.hpp>
+#include <terse/ops/matmul/tiles.hpp>
 #include <terse/tensor/view.hpp>
-
-namespace terse::ops::inline TERSE_ISA {
-namespace kernel {
-
-/// C (rows, columns x lanes) = A B (+ C) for one tile held in registers. A's element (i, p) stands at a[i * lda + p * step].
-template <int rows, int columns, Write write, class S, class A, class B>
-inline void tile(Index k, const A* a, Index lda, Index step, const B* b, Index ldb, S* c, Index ldc) {
-  using V = Simd<S>;
-  typename V::Register sum[rows][columns];
-  for (int i = 0; i < rows; ++i)
-    for (int j = 0; j < columns; ++j) {
-      if constexpr (write == Write::accumulate) V::load(sum[i][j], c + i * ldc + j * V::lanes);
-      else sum[i][j] = typename V::Register{};
-    }
-  for (Index p = 0; p < k; ++p) {
-    typename V::Register right[columns];
-    for (int j = 0; j < columns; ++j) V::load(right[j], b + p * ldb + j * V::lanes);
-    for (int i = 0; i < rows; ++i) {
-      typename V::Register left;
-      V::fill(left, static_cast<S>(a[i * lda + p * step]));
-      for (int j = 0; j < columns; ++j) V::add_product(sum[i][j], left, right[j]);
-    }
-  }
-  for (int i = 0; i < rows; ++i)
-    for (int j = 0; j < columns; ++j) V::store(c + i * ldc + j * V::lanes, sum[i][j]);
-}
-
-/// As tile, for the last `columns` of a row of C, fewer than the lanes: the same instructions, so the same bits.
-template <int rows, Write write, class S, class A, class B>
-inline void end_tile(Index columns, Index k, const A* a, Index lda, Index step, const B* b, Index ldb, S* c, Index ldc) {
-  using V = Simd<S>;
-  typename V::Register sum[rows];
-  for (int i = 0; i < rows; ++i) {
-    if constexpr (write == Write::accumulate) V::load_part(sum[i], c + i * ldc, columns);
-    else sum[i] = typename V::Register{};
-  }
-  for (Index p = 0; p < k; ++p) {
-    typename V::Register right;
-    V::load_part(right, b + p * ldb, columns);
-    for (int i = 0; i < rows; ++i) {
-      typename V::Register left;
-      V::fill(left, static_cast<S>(a[i * lda + p * step]));
-      V::add_product(sum[i], left, right);
-    }
-  }
-  for (int i = 0; i < rows; ++i) V::store_part(c + i * ldc, sum[i], columns);
-}
-
-/// Rows in tiles of `height`, the rest in one smaller tile.
-template <int height, int columns, Write write, class S, class A, class B>
-void row_tiles(Index m, Index k, const A* a, Index lda, Index step, const B* b, Index ldb, S* c, Index ldc) {
-  const Index whole = m - m % height;
-  for (Index i = 0; i < whole; i += height) tile<height, columns, write>(k, a + i * lda, lda, step, b, ldb, c + i * ldc, ldc);
-  if constexpr (height > 1)
-    if (whole < m) row_tiles<height / 2, columns, write>(m - whole, k, a + whole * lda, lda, step, b, ldb, c + whole * ldc, ldc);
-}
-
-/// Serial C (m, n) = A B (+ C). A's element (i, p) stands at a[i * lda + p * step]: step 1 for A as it is; lda 1 for Aᵀ.
-template <Write write, class S, class A, class B>
-void multiply(Index m, Index n, Index k, const A* a, Index lda, Index step, const B* b, Index ldb, S* c, Index ldc) {
-  constexpr Index lanes = Simd<S>::lanes;
-  constexpr int wide = vector_registers == 32 ? 3 : 2, height = vector_registers == 32 ? 8 : 4;
-  const Index whole = n - n % lanes;
-  Index j = 0;
-  if (m == 1)  // a wide tile, so that each row of B is read in long runs
-    for (; whole - j >= 12 * lanes; j += 12 * lanes) tile<1, 12, write>(k, a, lda, step, b + j, ldb, c + j, ldc);
-  for (; whole - j >= wide * lanes; j += wide * lanes) row_tiles<height, wide, write>(m, k, a, lda, step, b + j, ldb, c + j, ldc);
-  for (; whole - j >= lanes; j += lanes) row_tiles<height, 1, write>(m, k, a, lda, step, b + j, ldb, c + j, ldc);
-  if (whole == n) return;
-  Index i = 0;
-  for (; m - i >= 4; i += 4) end_tile<4, write>(n - whole, k, a + i * lda, lda, step, b + whole, ldb, c + i * ldc + whole, ldc);
-  for (; i < m; ++i) end_tile<1, write>(n - whole, k, a + i * lda, lda, step, b + whole, ldb, c + i * ldc + whole, ldc);
-}
-
-/// As multiply with n a multiple of the lanes, n <= panel, for A of several tiles of rows: they share parts of B copied side by
-/// side (rows of B stand a whole matrix apart, so often in one set of the cache). Between parts a chain rests in C: same bits.
-template <Index panel, class S, class A, class B>
-void multiply_shared(Index m, Index n, Index k, const A* a, Index lda, const B* b, Index ldb, S* c, Index ldc) {
-  constexpr Index depth = 64;
-  alignas(64) S part[depth * panel];
-  for (Index first = 0; first < k; first += depth) {
-    const Index deep = std::min(depth, k - first);
-    for (Index p = 0; p < deep; ++p)
-      for (Index j = 0; j < n; j += Simd<S>::lanes) {
-        typename Simd<S>::Register values;
-        Simd<S>::load(values, b + (first + p) * ldb + j);
-        Simd<S>::store(part + p * panel + j, values);
-      }
-    if (first == 0) multiply<Write::overwrite>(m, n, deep, a, lda, 1, part, panel, c, ldc);
-    else multiply<Write::accumulate>(m, n, deep, a + first, lda, 1, part, panel, c, ldc);
-  }
-}
-
-/// C (rows, columns) = A Bᵀ for one tile, both operands contiguous over k.
-template <int rows, int columns, class S, class A, class B>
-inline void dot_tile(Index k, const A* a, Index lda, const B* b, Index ldb, S* c, Index ldc) {
-  using V = Simd<S>;
-  typename V::Register sum[rows][columns]{};
-  const Index whole = k - k % V::lanes;
-  for (Index p = 0; p < whole; p += V::lanes) {
-    typename V::Register right[columns];
-    for (int j = 0; j < columns; ++j) V::load(right[j], b + j * ldb + p);
-    for (int i = 0; i < rows; ++i) {
-      typename V::Register left;
-      V::load(left, a + i * lda + p);
-      for (int j = 0; j < columns; ++j) V::add_product(sum[i][j], left, right[j]);
-    }
-  }
-  if (whole < k) {
-    typename V::Register right[columns];
-    for (int j = 0; j < columns; ++j) V::load_part(right[j], b + j * ldb + whole, k - whole);
-    for (int i = 0; i < rows; ++i) {
-      typename V::Register left;
-      V::load_part(left, a + i * lda + whole, k - whole);
-      for (int j = 0; j < columns; ++j) V::add_product(sum[i][j], left, right[j]);
-    }
-  }
-  for (int i = 0; i < rows; ++i)
-    for (int j = 0; j < columns; ++j) c[i * ldc + j] = V::sum(sum[i][j]);
-}
-
-template <int height, int columns, class S, class A, class B>
-void dot_row_tiles(Index m, Index k, const A* a, Index lda, const B* b, Index ldb, S* c, Index ldc) {
-  const Index whole = m - m % height;
-  for (Index i = 0; i < whole; i += height) dot_tile<height, columns>(k, a + i * lda, lda, b, ldb, c + i * ldc, ldc);
-  if constexpr (height > 1)
-    if (whole < m) dot_row_tiles<height / 2, columns>(m - whole, k, a + whole * lda, lda, b, ldb, c + whole * ldc, ldc);
-}
-
-}  // namespace kernel
-}  // namespace terse::ops::inline TERSE_ISA
 
 namespace terse::ops {
 
 /// y = x w, batch-invariant; see ops/matmul/op.hpp.
 template <Real A, Real B, Real Y, Index In, Index Out>
 void invariant_matmul(const Cpu& cpu, Rows<A, In> x, Matrix<B, In, Out> w, Rows<Y, Out> y) {
-  constexpr Index lanes = Simd<Y>::lanes, panel = 12 * lanes, whole = Out - Out % lanes;
-  cpu.parallel_for(divide_up(Out, panel), [=](Index p) {
-    const Index first = p * panel, columns = std::min(panel, whole - first);
-    if (x.rows < 4) kernel::multiply<Write::overwrite>(x.rows, columns, In, x.data, In, 1, w.data + first, Out, y.data + first, Out);
-    else kernel::multiply_shared<panel>(x.rows, columns, In, x.data, In, w.data + first, Out, y.data + first, Out);
-    if (whole < Out && first + panel >= Out)
-      kernel::multiply<Write::overwrite>(x.rows, Out - whole, In, x.data, In, 1, w.data + whole, Out, y.data + whole, Out);
+  using Products = kernel::Products<Y, std::remove_const_t<B>>;
+  if (x.rows <= kernel::few_rows) {
+    const Index stripe = round_up(divide_up(Out, Index{cpu.threads()}), Index{Products::registers * Products::lanes});
+    cpu.parallel_for(divide_up(Out, stripe), [=](Index s) {
+      kernel::multiply_stripe<Products, In>(x.rows, x.data, w.data + s * stripe, Out, std::min(stripe, Out - s * stripe), y.data + s * stripe, Out);
+    });
+    return;
+  }
+  constexpr Index panel = kernel::tile_registers * Products::lanes, panels = divide_up(Out, panel);
+  cpu.parallel_for(panels, [=](Index p) {
+    const B *const columns = w.data + p * panel, *const next = p + 1 < panels ? columns + panel : columns;
+    kernel::multiply_panel<Products, In>(x.rows, x.data, columns, Out, next, std::min(panel, Out - p * panel), y.data + p * panel, Out);
   });
 }
 
 /// y = x wᵀ, batch-invariant; see ops/matmul/op.hpp.
 template <Real A, Real B, Real Y, Index In, Index Out>
 void invariant_matmul_transposed(const Cpu& cpu, Rows<A, In> x, Matrix<B, Out, In> w, Rows<Y, Out> y) {
-  constexpr Index panel = 64;
-  constexpr int height = 4, columns = vector_registers == 32 ? 4 : 2;
-  cpu.parallel_for(divide_up(Out, panel), [=](Index p) {
-    const Index end = std::min(Out, (p + 1) * panel);
-    Index j = p * panel;
-    for (; j + columns <= end; j += columns)
-      kernel::dot_row_tiles<height, columns>(x.rows, In, x.data, In, w.data + j * In, In, y.data + j, Out);
-    if constexpr (Out % columns != 0)
-      for (; j < end; ++j) kernel::dot_row_tiles<height, 1>(x.rows, In, x.data, In, w.data + j * In, In, y.data + j, Out);
+  using Products = kernel::Products<Y, std::remove_const_t<B>>;
+  constexpr Index panel = 8 * kernel::tile_registers, panels = divide_up(Out, panel);
+  cpu.parallel_for(panels, [=](Index p) {
+    const B *const rows = w.data + p * panel * In, *const next = p + 1 < panels ? rows + panel * In : rows;
+    kernel::multiply_panel_transposed<Products, In>(x.rows, x.data, rows, next, std::min(panel, Out - p * panel), y.data + p * panel, Out);
   });
 }
 

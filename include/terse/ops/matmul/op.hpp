@@ -11,7 +11,8 @@
 ///            in the device's workspace: reserve `matmul_workspace` bytes before the loop.
 /// Order      whatever the BLAS library does: rows' sums may depend on the number of rows. Where they must not (decoding), use
 ///            invariant_matmul and invariant_matmul_transposed (ops/matmul/invariant.hpp): the same contract, but one fixed order of
-///            summation for each output, whatever stands beside it.
+///            summation for each output, whatever stands beside it. Their x may be float beside any weight; where the CPU multiplies bfloat16,
+///            it is rounded to that for such a weight.
 /// Errors     none at run time: widths are static, so a mismatch doesn't compile.
 
 #include <cstddef>

@@ -1,0 +1,79 @@
+#include "support/catch.hpp"
+
+#include <cmath>
+#include <numeric>
+
+#include <terse/decode/generator.hpp>
+#include <terse/models/quantized_gpt.hpp>
+
+#include "small_model.hpp"
+
+using namespace terse;
+
+namespace {
+
+static_assert(decode::CausalLm<models::QuantizedGpt<Small, Fp32>>);
+
+/// The logarithms of what the model expects after `ids`.
+template <class Model>
+std::vector<double> log_probabilities(const Model& model, const std::vector<TokenId>& ids) {
+  Cpu& cpu = model.device();
+  const auto rows = static_cast<Index>(ids.size());
+  const std::vector<std::int32_t> slots(ids.size(), 0), ask{static_cast<std::int32_t>(rows - 1)};
+  std::vector<std::int32_t> positions(ids.size());
+  std::iota(positions.begin(), positions.end(), 0);
+  cpu.reserve_thread_scratch(decode::generator_thread_bytes<Model>());
+  const typename Model::Cache cache(cpu, 1);
+  const TensorGroup<typename Model::InferenceScratch, Cpu> scratch(cpu, {.tokens = rows, .sequences = 1});
+  model.infer({ids, slots, positions}, ask, cache, *scratch);
+  std::vector<double> result(scratch->logits.data, scratch->logits.data + Small::vocabulary);
+  double sum = 0;
+  for (const double logit : result) sum += std::exp(logit);
+  for (double& logit : result) logit -= std::log(sum);
+  return result;
+}
+
+double divergence(const std::vector<double>& p, const std::vector<double>& q) {
+  double sum = 0;
+  for (std::size_t i = 0; i < p.size(); ++i) sum += std::exp(p[i]) * (p[i] - q[i]);
+  return sum;
+}
+
+}  // namespace
+
+TEST_CASE("quantized GPT: expects what the original does") {
+  SmallModel original;
+  const models::QuantizedGpt quantized(original.gpt);
+  double worst = 0, unlike = 0;
+  const auto prompts = random_prompts(20);
+  const auto other = log_probabilities(original.gpt, {1});
+  for (const auto& prompt : prompts) {
+    const auto expected = log_probabilities(original.gpt, prompt);
+    worst = std::max(worst, divergence(expected, log_probabilities(quantized, prompt)));
+    unlike = std::max(unlike, divergence(expected, other));
+  }
+  INFO("divergence " << worst << ", between texts " << unlike);
+  CHECK(worst < 0.02);
+  CHECK(unlike > 0.5);
+}
+
+TEST_CASE("quantized GPT: a text doesn't depend on slots, rows or threads") {
+  const auto prompts = random_prompts(12);
+  const auto numbered = decode::numbered(prompts);
+  const decode::Strategy strategy{.temperature = 1.5f, .top_k = 20, .max_new = 24, .seed = 3};
+  const auto texts = [&](int threads, decode::GeneratorSize size) {
+    SmallModel original(threads);
+    const models::QuantizedGpt quantized(original.gpt);
+    randomize(original.gpt, 0);  // which isn't needed any more
+    return decode::Generator(quantized, end_of_text, size).generate(numbered, strategy);
+  };
+  const auto expected = texts(1, {.slots = 1, .rows = 64});
+  for (const auto& [threads, size] : {std::pair{1, decode::GeneratorSize{12, 100}}, {2, {5, 9}}, {3, {3, 40}}}) {
+    const auto others = texts(threads, size);
+    for (std::size_t i = 0; i < expected.size(); ++i) {
+      INFO("text " << i << ", " << threads << " threads, " << size.slots << " slots");
+      CHECK(others[i].ids == expected[i].ids);
+      CHECK(others[i].logprob == expected[i].logprob);
+    }
+  }
+}
