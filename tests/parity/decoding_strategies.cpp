@@ -82,5 +82,22 @@ TEST_CASE("rules and beam searches write what transformers' generate writes") {
   decode::Generator generator(model, file["end_of_text"].get<TokenId>(), {.slots = 16});
   Compared all;
   for (const auto& expected : file["cases"]) compare(generator, file, expected, all);
+  CHECK(all.texts >= 1100);
   WARN(file["cases"].size() << " cases, " << all.texts << " texts, " << all.different << " different; largest difference of a score " << all.worst_score);
+}
+
+TEST_CASE("diverse beam search writes what the last transformers that had it wrote") {
+  const json file = cases_from("TERSE_DECODING_OLD_GOLDENS", "decoding_old.json");
+  Cpu cpu(2);
+  Model<G> model(cpu);
+  fill_weights(model, "G.spread", true);
+  decode::Generator generator(model, file["end_of_text"].get<TokenId>(), {.slots = 16});
+  Compared all;
+  std::size_t cases = 0;
+  for (const auto& expected : file["cases"]) {
+    if (!expected["options"].contains("num_beam_groups") || expected["options"]["max_new_tokens"] == 29) continue;  // 29: the last id lies behind the context
+    compare(generator, file, expected, all), ++cases;
+  }
+  CHECK(cases >= 20);
+  WARN(cases << " cases, " << all.texts << " texts, " << all.different << " different; largest difference of a score " << all.worst_score);
 }

@@ -93,8 +93,10 @@ constexpr std::size_t generator_bytes(GeneratorSize size) {
          bytes_needed<StepChoices<LogitOf<Model>>>(size.extent()) + bytes_needed<Sources>({.tokens = size.slots * Model::Config::context});
 }
 
-/// The best tokens of each beam that a beam search looks at.
-constexpr Index candidates_of(const Strategy& strategy, Index vocabulary) { return std::min<Index>(2 * strategy.beams, vocabulary); }
+/// The best tokens of each beam that a beam search looks at. In a diverse one so many may be put back as there are beams in other groups.
+constexpr Index candidates_of(const Strategy& strategy, Index vocabulary) {
+  return std::min<Index>(strategy.beam_groups > 1 ? 2 * strategy.beams / strategy.beam_groups + strategy.beams : 2 * strategy.beams, vocabulary);
+}
 
 /// Bytes that a strategy takes besides while it runs, on the device and for the host's bookkeeping.
 template <CausalLm Model>

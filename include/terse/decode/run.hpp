@@ -5,6 +5,7 @@
 #include <cmath>
 #include <limits>
 #include <optional>
+#include <ranges>
 #include <span>
 #include <utility>
 #include <vector>
@@ -35,8 +36,9 @@ class Run {
     if (!strategy.has_beams()) return;
     candidates_.emplace(device, Extent{.tokens = memory.size.asks() * best_of_a_row});
     ways_.reserve(static_cast<std::size_t>(strategy.beams * best_of_a_row));
-    searches_.reserve(groups_.size());
-    for (std::size_t g = 0; g < groups_.size(); ++g) searches_.emplace_back(strategy, std::min<Index>(strategy.max_new, context));
+    taken_.reserve(static_cast<std::size_t>(strategy.beams));
+    searches_.reserve(groups_.size() * static_cast<std::size_t>(strategy.beam_groups));
+    for (std::size_t g = 0; g < searches_.capacity(); ++g) searches_.emplace_back(strategy, std::min<Index>(strategy.max_new, context));
     device.reserve_thread_scratch(ops::best_scratch<S>(best_of_a_row));
   }
 
@@ -95,7 +97,8 @@ class Run {
           groups_[g] = {i, false};
           texts_.begin(slot, ids, has_shared_ ? shared_ : 0);
           has_shared_ = has_shared_ || shared_ > 0, sources_changed_ = true;
-          if (!searches_.empty()) searches_[g].begin();
+          if (!searches_.empty())
+            for (auto& search : searches_of(static_cast<Index>(g))) search.begin();
         } else if (!finish_empty(i, ids.empty() ? Stop::end_of_text : Stop::context)) {
           return false;
         }
@@ -270,49 +273,81 @@ class Run {
     return finish(group);
   }
 
-  /// A step of a beam search: asks [first, end) have the candidates of its beams.
+  /// A step of a beam search: asks [first, end) have the candidates of its beams. Groups of beams go on one after the other, each kept from what those before took.
   bool take_beams(Index group, Index first, Index end) {
-    const Index slot = group * width_, length_before = asked(first).length;
-    ways_.clear();
-    for (Index a = first; a < end; ++a) {
-      const float before = static_cast<float>(texts_[asked(a).slot].logprob);
-      require_finite(candidates_->on_host.candidates[a * best_of_a_row].score, asked(a).slot);
-      for (Index n = 0; n < best_of_a_row; ++n) {
-        const auto candidate = candidates_->on_host.candidates[a * best_of_a_row + n];
-        if (candidate.score > -std::numeric_limits<S>::infinity()) ways_.push_back({before + static_cast<float>(candidate.score), static_cast<int>(asked(a).slot - slot), candidate.id});
+    const Index slot = group * width_, beams = width_ / strategy_.beam_groups, length_before = asked(first).length;
+    const bool begins = length_before == texts_[slot].prompt;  // one text asks, for all
+    const auto searches = searches_of(group);
+    taken_.clear();
+    for (Index g = 0; g < strategy_.beam_groups; ++g) {
+      auto& search = searches[static_cast<std::size_t>(g)];
+      if (search.is_over()) {
+        taken_.insert(taken_.end(), static_cast<std::size_t>(beams), end_of_text_);
+        continue;
       }
+      const auto asks = [&](Index a) { return begins || asked(a).slot / beams == slot / beams + g; };
+      find_ways(slot, first, end, asks);
+      ways_.resize(std::min(ways_.size(), static_cast<std::size_t>(2 * beams)));
+      for (auto& way : ways_) {
+        texts_.room(slot + way.beam)[static_cast<std::size_t>(length_before)] = way.id;
+        way.stop = stop_of(slot + way.beam, length_before + 1), way.ends = way.stop != Stop::cancelled;
+      }
+      search.advance(ways_, static_cast<int>(length_before + 1 - texts_[slot].prompt), static_cast<int>(most_new(prompt_of(slot))), [&](int beam) { return texts_.new_ids(slot + beam); });
+      for (const auto& next : search.running()) taken_.push_back(next.id);
     }
-    if (ways_.empty()) fail_for_logits(asked(first).slot);  // each token is banned
-    const auto best = std::min<std::size_t>(ways_.size(), static_cast<std::size_t>(2 * width_));
-    std::ranges::partial_sort(ways_, ways_.begin() + static_cast<std::ptrdiff_t>(best), [](const Continuation& a, const Continuation& b) {
-      return a.score != b.score ? a.score > b.score : a.beam != b.beam ? a.beam < b.beam : a.id < b.id;
-    });
-    ways_.resize(best);
-    for (auto& way : ways_) {
-      texts_.room(slot + way.beam)[static_cast<std::size_t>(length_before)] = way.id;
-      way.stop = stop_of(slot + way.beam, length_before + 1), way.ends = way.stop != Stop::cancelled;
-    }
-    auto& search = searches_[static_cast<std::size_t>(group)];
-    const int new_tokens = static_cast<int>(length_before + 1 - texts_[slot].prompt);
-    if (search.advance(ways_, new_tokens, static_cast<int>(most_new(prompt_of(slot))), [&](int beam) { return texts_.new_ids(slot + beam); })) return go_on(slot, search.running());
-    for (const auto& text : search.ended()) keep(groups_[static_cast<std::size_t>(group)].prompt, text.ids, text.logprob, text.stop);
+    if (!std::ranges::all_of(searches, &BeamSearch::is_over)) return go_on(slot, length_before, searches);
+    for (const auto& search : std::views::reverse(searches))
+      for (const auto& text : search.ended()) keep(groups_[static_cast<std::size_t>(group)].prompt, text.ids, text.logprob, text.stop);
     return finish(group);
   }
 
-  /// The running beams take the slots from `slot` on.
-  bool go_on(Index slot, std::span<const Continuation> running) {
-    texts_.save(slot, width_);
-    for (Index beam = 0; beam < width_; ++beam) {
-      Text& text = texts_[slot + beam];
-      text.is_written = beam < static_cast<Index>(running.size());
+  /// All ways on from the texts whose asks are `asks`, the best first.
+  template <class Asks>
+  void find_ways(Index slot, Index first, Index end, Asks&& asks) {
+    ways_.clear();
+    for (Index a = first; a < end; ++a) {
+      if (!asks(a)) continue;
+      const float before = static_cast<float>(texts_[asked(a).slot].logprob);
+      const auto* const candidates = candidates_->on_host.candidates.data + a * best_of_a_row;
+      require_finite(candidates[0].score, asked(a).slot);
+      for (Index n = 0; n < best_of_a_row; ++n)
+        if (candidates[n].score > -std::numeric_limits<S>::infinity())
+          ways_.push_back({before + (static_cast<float>(candidates[n].score) - taken_already(asked(a).slot, candidates[n].id)), static_cast<int>(asked(a).slot - slot), candidates[n].id});
+    }
+    if (ways_.empty()) fail_for_logits(asked(first).slot);  // each token is banned
+    std::ranges::sort(ways_, [](const Continuation& a, const Continuation& b) { return a.score != b.score ? a.score > b.score : a.beam != b.beam ? a.beam < b.beam : a.id < b.id; });
+  }
+  /// What a token loses since groups of beams before took it. The repetition penalty, which comes after, makes it more.
+  float taken_already(Index slot, TokenId id) const {
+    const auto times = std::ranges::count(taken_, id);
+    if (times == 0) return 0;
+    const bool is_repeated = std::ranges::find(texts_.ids(slot, texts_[slot].length), id) != texts_.ids(slot, texts_[slot].length).end();
+    return strategy_.diversity * static_cast<float>(times) * (is_repeated ? strategy_.repetition_penalty.penalty : 1);
+  }
+
+  /// The running beams take the slots from `slot` on, each group its own.
+  bool go_on(Index slot, Index length, std::span<const BeamSearch> searches) {
+    const auto beams = static_cast<std::size_t>(width_) / searches.size();
+    texts_.save(slot, width_, length);
+    const Index prompt = texts_[slot].prompt;
+    for (std::size_t i = 0; i < static_cast<std::size_t>(width_); ++i) {
+      const Index to = slot + static_cast<Index>(i);
+      const auto& search = searches[i / beams];
+      Text& text = texts_[to];
+      text.is_written = !search.is_over() && i % beams < search.running().size();
       if (!text.is_written) continue;
-      const auto& next = running[static_cast<std::size_t>(beam)];
-      text.prompt = texts_[slot].prompt, text.logprob = static_cast<double>(next.score);
-      texts_.restore(slot + next.beam, slot + beam);
-      texts_.append(slot + beam, next.id), ++effort_.new_tokens;
+      const auto& next = search.running()[i % beams];
+      text.prompt = prompt, text.logprob = static_cast<double>(next.score);
+      texts_.restore(slot + next.beam, to);
+      texts_.append(to, next.id), ++effort_.new_tokens;
     }
     sources_changed_ = true;
     return true;
+  }
+  /// One for each group of a prompt's beams.
+  std::span<BeamSearch> searches_of(Index group) {
+    const auto count = static_cast<std::size_t>(strategy_.beam_groups);
+    return std::span(searches_).subspan(static_cast<std::size_t>(group) * count, count);
   }
 
   void require_finite(S score, Index slot) const {
@@ -391,8 +426,9 @@ class Run {
   // Of a beam search.
   const Index best_of_a_row = candidates_of(strategy_, vocabulary);
   std::optional<MirroredGroup<StepCandidates<S>, typename Model::Device>> candidates_;
-  std::vector<BeamSearch> searches_;  // of each group
+  std::vector<BeamSearch> searches_;  // for each group of slots one for each group of its beams
   std::vector<Continuation> ways_;
+  std::vector<TokenId> taken_;        // in this step, by the groups of beams before
 };
 
 }  // namespace terse::decode

@@ -105,6 +105,7 @@ inline void require_valid(const Strategy& strategy) {
     fail(Failure::usage, strategy.returned, " texts of each prompt asked for, but ", strategy.width(), " written; raise beams or samples");
   if (strategy.has_beams() && strategy.samples > 1) fail(Failure::usage, "beams and samples don't go together; leave one out");
   if (strategy.beams % strategy.beam_groups != 0) fail(Failure::usage, strategy.beams, " beams can't be shared out among ", strategy.beam_groups, " groups; choose a multiple");
+  if (!(strategy.diversity >= 0)) fail(Failure::usage, "diversity must be at least 0: ", strategy.diversity, " given");
   if (strategy.greedy && strategy.samples > 1) fail(Failure::usage, "greedy samples are all the same; leave out greedy or samples");
   if (strategy.greedy || strategy.has_beams()) return;
   if (!(strategy.temperature >= 1e-6f)) fail(Failure::usage, "temperature must be at least 1e-6: ", strategy.temperature, " given; for the likeliest token use greedy");

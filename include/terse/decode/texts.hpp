@@ -56,11 +56,11 @@ class Texts {
   }
   void append(Index slot, TokenId id) { room(slot)[static_cast<std::size_t>((*this)[slot].length++)] = id; }
 
-  /// Puts the texts of slots [first, first + count) aside, for `restore` to take them from.
-  void save(Index first, Index count) {
-    saved_length_ = (*this)[first].length;
+  /// Puts the texts of slots [first, first + count) aside, each `length` tokens, for `restore` to take them from.
+  void save(Index first, Index count, Index length) {
+    saved_length_ = length;
     for (Index s = first; s < first + count; ++s) {
-      std::ranges::copy(ids(s, (*this)[s].length), old_.begin() + s * context_);
+      std::ranges::copy(ids(s, length), old_.begin() + s * context_);
       std::copy_n(sources_of(s), context_, old_sources_.begin() + s * context_);
     }
   }
