@@ -11,6 +11,7 @@
 #include <terse/train/progress.hpp>
 
 #include "commands.hpp"
+#include "journal.hpp"
 #include "ranks.hpp"
 #include "run_folder.hpp"
 #include "texts.hpp"
@@ -52,25 +53,40 @@ ordered_json identity_of(const Options& options, const Checkpoint& checkpoint, c
 
 }  // namespace
 
-Summaries write_summaries(const char* what, const Options& options, const Checkpoint& checkpoint, const text::Dialogues& dialogues) {
+Summaries write_summaries(const char* what, const std::filesystem::path& output, const Options& options, const Checkpoint& checkpoint, const text::Dialogues& dialogues) {
   const auto prompts = text::make_prompts(checkpoint.tokenizer, dialogues, longest_prompt(options, *checkpoint.entry));
-  require_agreement(*options.world, identity_of(options, checkpoint, prompts));
+  const auto identity = identity_of(options, checkpoint, prompts);
+  Journal journal(output.parent_path(), what);
+  auto written = options.resume ? journal.read(identity) : std::map<std::size_t, decode::Generation>{};
+  auto in_common = identity;
+  in_common["texts already written"] = written.size();
+  require_agreement(*options.world, in_common);  // and all have read before one writes
+  if (!options.resume && options.world->is_first()) journal.remove();
+  journal.begin(options.world->process(), identity, options.resume);
   auto job = generate_job(options, checkpoint, prompts);
+  std::erase_if(job.prompts, [&](const decode::Prompt& prompt) { return written.contains(static_cast<std::size_t>(prompt.number)); });
   const long total = static_cast<long>(prompts.size());
   train::Progress progress(what, total, std::max(1L, total / 10));
   const auto start = std::chrono::steady_clock::now();
   const auto seconds = [&] { return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(); };
   Summaries summaries;
-  long done = 0;
+  long done = static_cast<long>(written.size());
+  if (done > 0 && options.world->is_first()) std::cerr << what << ": " << done << " of " << total << " texts are there already\n";
   job.observer.token = [](std::size_t, TokenId) { return !interrupted(); };
-  job.observer.text = [&](std::size_t, const decode::Generation& text) {
+  job.observer.text = [&](std::size_t i, const decode::Generation& text) {
+    journal.add(static_cast<std::size_t>(job.prompts[i].number), text);
     summaries.new_tokens += static_cast<std::int64_t>(text.ids.size());
     progress.update(++done, concat(train::fixed(static_cast<double>(summaries.new_tokens) / seconds(), 0), " new tokens/s"));
     return !interrupted();
   };
-  summaries.generations = checkpoint.entry->make()->generate(job);
+  auto made = checkpoint.entry->make()->generate(job);
   summaries.seconds = seconds();
-  if (options.world->any(interrupted())) fail(Failure::interrupted, "interrupted after ", done, " of ", total, " summaries; nothing was written");
+  if (options.world->any(interrupted())) fail(Failure::interrupted, "interrupted after ", done, " of ", total, " texts; they are kept: give the same command with --resume to go on");
+  for (std::size_t i = 0; i < made.size(); ++i) written[static_cast<std::size_t>(job.prompts[i].number)] = std::move(made[i]);
+  for (auto& [number, text] : written) summaries.generations.push_back(std::move(text));
+  summaries.on_written = [journal = std::make_shared<Journal>(std::move(journal)), first = options.world->is_first()] {
+    if (first) journal->remove();
+  };
   for (const auto& generation : summaries.generations) summaries.texts.push_back(checkpoint.text(generation.text_ids()));
   return summaries;
 }
@@ -128,7 +144,7 @@ void print_table(const ordered_json& evaluation) {
 void evaluate(const Options& options, const Checkpoint& checkpoint, const text::Dialogues& dialogues) {
   const auto path = output_file(options, "evaluation.json");
   make_folder_of(path);
-  const auto summaries = write_summaries("evaluation", options, checkpoint, dialogues);
+  const auto summaries = write_summaries("evaluation", path, options, checkpoint, dialogues);
   if (!options.world->is_first()) return;
   std::vector<std::string> leads;
   for (const auto& row : dialogues.rows) leads.push_back(lead(row.text));
@@ -142,6 +158,7 @@ void evaluate(const Options& options, const Checkpoint& checkpoint, const text::
   evaluation["new_tokens_per_second"] = summaries.new_tokens_per_second();
   io::write_file(path, evaluation.dump(2) + "\n");
   write_predictions(path.parent_path() / "predictions.jsonl", dialogues, summaries, true);
+  summaries.on_written();
   if (options.json) std::cout << evaluation.dump(2) << "\n";
   else print_table(evaluation);
 }
@@ -155,13 +172,14 @@ int evaluate(const Options& options) {
 std::filesystem::path predict(const Options& options, const Checkpoint& checkpoint, const text::Dialogues& dialogues, bool writes_predictions) {
   const auto path = output_file(options, "submission.csv");
   make_folder_of(path);
-  const auto summaries = write_summaries("prediction", options, checkpoint, dialogues);
+  const auto summaries = write_summaries("prediction", path, options, checkpoint, dialogues);
   if (!options.world->is_first()) return path;
   io::AtomicFile file(path);
   file.write(text::csv_line({"id", "summary"}));
   for (std::size_t i = 0; i < dialogues.rows.size(); ++i) file.write(text::csv_line({dialogues.rows[i].id, summaries.texts[i]}));
   file.commit();
   if (writes_predictions) write_predictions(path.parent_path() / "predictions.jsonl", dialogues, summaries, false);
+  summaries.on_written();
   return path;
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 // Summaries for dialogues, with a progress bar.
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -12,13 +13,14 @@ struct Summaries {
   std::vector<std::string> texts;
   double seconds = 0;
   std::int64_t new_tokens = 0;
+  std::function<void()> on_written;  ///< to be called when they are where they were to go: until then they are kept for --resume
 
   double new_tokens_per_second() const { return seconds > 0 ? static_cast<double>(new_tokens) / seconds : 0; }
 };
 
-/// `what`: they are for, as the progress bar names it.
+/// `what`: they are for, as the progress bar names it. With --resume, those that an interrupted attempt left beside `output` aren't written again.
 /// Errors     Failure::interrupted: the user pressed ctrl-C
-Summaries write_summaries(const char* what, const Options& options, const Checkpoint& checkpoint, const text::Dialogues& dialogues);
+Summaries write_summaries(const char* what, const std::filesystem::path& output, const Options& options, const Checkpoint& checkpoint, const text::Dialogues& dialogues);
 
 /// The job that generates from `prompts` with this checkpoint.
 GenerateJob generate_job(const Options& options, const Checkpoint& checkpoint, std::span<const std::vector<TokenId>> prompts);
