@@ -55,7 +55,7 @@ namespace {
 template <Real K, Index heads, Index D>
 void check_cached_attention() {
   constexpr Index C = heads * D, context = 48, slots = 3;
-  on_both_devices([](OpRun& run) {
+  on_both_devices([&](OpRun& run) {
     using Cache = ops::KeyValueCache<K, heads, context, D>;
     const auto keys = run.input<K>(slots * Cache::slot_values), values = run.input<K>(slots * Cache::slot_values);
     // a prompt's first rows, a text's next one, a full context: rows of one slot in order

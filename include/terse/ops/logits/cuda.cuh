@@ -82,8 +82,7 @@ __global__ void __launch_bounds__(softmax_threads) best(RowsView<const S> rows, 
       candidates[b * n + i] = shared.last;
     }
     __syncthreads();
-    last = shared.last;
-    __syncthreads();  // all have read it before it is written again
+    last = shared.last;  // which isn't written again before all have come to the next reduction
   }
 }
 
