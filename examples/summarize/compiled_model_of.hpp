@@ -64,7 +64,8 @@ class CompiledModelOf final : public CompiledModel {
 
   /// Prompts are dealt to ranks like cards; texts come back in the prompts' order.
   std::vector<decode::Generation> generate(const GenerateJob& job) const override {
-    std::vector<decode::Generation> texts(job.prompts.size());
+    const auto returned = static_cast<std::size_t>(job.strategy.returned);  // texts of each prompt
+    std::vector<decode::Generation> texts(job.prompts.size() * returned);
     std::mutex one_at_a_time;
     job.world->run(job.ranks, [&](dist::Communicator& communicator) {
       const auto rank = static_cast<std::size_t>(communicator.rank()), ranks = static_cast<std::size_t>(communicator.size());
@@ -78,9 +79,9 @@ class CompiledModelOf final : public CompiledModel {
       observer.token = [&](std::size_t i, TokenId id) { return guarded(job.observer.token, i, id); };
       observer.text = [&](std::size_t i, const decode::Generation& text) { return guarded(job.observer.text, i, text); };
       auto made = mine.empty() ? std::vector<decode::Generation>() : write(job, job.world->gpu_of(communicator), mine, observer);
-      if (!job.world->has_processes()) return deal(std::move(made), rank, ranks, texts);
+      if (!job.world->has_processes()) return deal(std::move(made), returned, rank, ranks, texts);
       const auto all = communicator.all_gather(to_text(made));
-      for (std::size_t r = 0; r < ranks; ++r) deal(r == rank ? std::move(made) : texts_of(all[r]), r, ranks, texts);
+      for (std::size_t r = 0; r < ranks; ++r) deal(r == rank ? std::move(made) : texts_of(all[r]), returned, r, ranks, texts);
     });
     return texts;
   }
@@ -99,8 +100,8 @@ class CompiledModelOf final : public CompiledModel {
     return decode::Generator<Model>(model, job.end_of_text, {.slots = slots}).generate(prompts, job.strategy, observer);
   }
   /// A rank's texts, back to where their prompts came from.
-  static void deal(std::vector<decode::Generation> made, std::size_t rank, std::size_t ranks, std::vector<decode::Generation>& texts) {
-    for (std::size_t i = 0; i < made.size(); ++i) texts.at(rank + i * ranks) = std::move(made[i]);
+  static void deal(std::vector<decode::Generation> made, std::size_t returned, std::size_t rank, std::size_t ranks, std::vector<decode::Generation>& texts) {
+    for (std::size_t i = 0; i < made.size(); ++i) texts.at((rank + i / returned * ranks) * returned + i % returned) = std::move(made[i]);
   }
 
   /// The first parameters of a new run.

@@ -3,9 +3,13 @@
 #include <fstream>
 #include <functional>
 #include <iostream>
+#include <map>
+#include <memory>
+#include <sstream>
 
 #include <nlohmann/json.hpp>
 
+#include <terse/decode/stops.hpp>
 #include <terse/metrics/rouge.hpp>
 #include <terse/text/csv.hpp>
 #include <terse/train/progress.hpp>
@@ -26,9 +30,27 @@ std::size_t longest_prompt(const Options& options, const ModelEntry& model) {
   return static_cast<std::size_t>(room);
 }
 
+namespace {
+
+/// --bad-words, each as the text's first word and as a later one.
+std::vector<std::vector<TokenId>> bad_words(const Options& options, const text::Bpe& tokenizer) {
+  std::vector<std::vector<TokenId>> ids;
+  std::istringstream words(options.bad_words);
+  for (std::string word; std::getline(words, word, ',');) {
+    if (word.empty()) continue;
+    ids.push_back(tokenizer.encode(word));
+    if (word[0] != ' ') ids.push_back(tokenizer.encode(" " + word));
+  }
+  return ids;
+}
+
+}  // namespace
+
 GenerateJob generate_job(const Options& options, const Checkpoint& checkpoint, std::span<const std::vector<TokenId>> prompts) {
   decode::Strategy strategy = options.strategy;
   strategy.seed = options.seed;
+  if (!options.stop.empty()) strategy.stops.push_back([stop = decode::StopStrings{{options.stop}, &checkpoint.tokenizer}](const decode::History& text) { return stop.stops(text); });
+  strategy.bad_words.words = bad_words(options, checkpoint.tokenizer);
   const int ranks = std::max(1, std::min(options.ranks, static_cast<int>(prompts.size())));
   return {.weights = checkpoint.weights(), .prompts = decode::numbered(prompts), .strategy = strategy, .observer = {},
           .end_of_text = checkpoint.tokenizer.end_of_text(), .world = options.world, .ranks = ranks, .threads = options.threads_of_each(ranks), .decode_batch = options.decode_batch};
@@ -48,7 +70,8 @@ ordered_json identity_of(const Options& options, const Checkpoint& checkpoint, c
           {"precision", checkpoint.entry->precision}, {"seed", options.seed}, {"greedy", strategy.greedy}, {"temperature", strategy.temperature}, {"top-k", strategy.top_k},
           {"top-p", strategy.top_p}, {"min-p", strategy.min_p}, {"typical", strategy.typical}, {"repetition-penalty", strategy.repetition_penalty.penalty}, {"no-repeat-ngram", strategy.no_repeat_ngram.size},
           {"min-new", strategy.min_new.count}, {"beams", strategy.beams}, {"length-penalty", strategy.length_penalty}, {"early-stopping", decode::name_of(strategy.early_stopping)},
-          {"max-new", strategy.max_new}};
+          {"beam-groups", strategy.beam_groups},
+          {"diversity", strategy.diversity}, {"max-new", strategy.max_new}};
 }
 
 }  // namespace
@@ -57,12 +80,13 @@ Summaries write_summaries(const char* what, const std::filesystem::path& output,
   const auto prompts = text::make_prompts(checkpoint.tokenizer, dialogues, longest_prompt(options, *checkpoint.entry));
   const auto identity = identity_of(options, checkpoint, prompts);
   Journal journal(output.parent_path(), what);
-  auto written = options.resume ? journal.read(identity) : std::map<std::size_t, decode::Generation>{};
+  const bool goes_on = options.resume && (!options.after_training || journal.is_of(identity));  // a training that went on has another checkpoint
+  auto written = goes_on ? journal.read(identity) : std::map<std::size_t, decode::Generation>{};
   auto in_common = identity;
   in_common["texts already written"] = written.size();
   require_agreement(*options.world, in_common);  // and all have read before one writes
-  if (!options.resume && options.world->is_first()) journal.remove();
-  journal.begin(options.world->process(), identity, options.resume);
+  if (!goes_on && options.world->is_first()) journal.remove();
+  journal.begin(options.world->has_processes() ? options.world->own()->rank() : 0, identity, goes_on);
   auto job = generate_job(options, checkpoint, prompts);
   std::erase_if(job.prompts, [&](const decode::Prompt& prompt) { return written.contains(static_cast<std::size_t>(prompt.number)); });
   const long total = static_cast<long>(prompts.size());

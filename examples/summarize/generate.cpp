@@ -14,6 +14,13 @@ namespace {
 struct Prompts {
   std::vector<std::string> ids;
   std::vector<std::vector<TokenId>> tokens;
+  std::vector<std::optional<std::uint64_t>> seeds{};  ///< of those that name one; as many as ids, or none
+
+  GenerateJob job(const Options& options, const Checkpoint& checkpoint) const {
+    auto job = generate_job(options, checkpoint, tokens);
+    for (std::size_t i = 0; i < seeds.size(); ++i) job.prompts[i].seed = seeds[i];
+    return job;
+  }
 };
 
 Prompts prompt_of_command_line(const Options& options, const Checkpoint& checkpoint) {
@@ -35,7 +42,7 @@ Prompts prompts_of_stdin(const Options& options, const Checkpoint& checkpoint) {
   Prompts prompts;
   for_each_json_line(std::cin, [&](const JsonLine& line) {
     if (options.limit > 0 && prompts.ids.size() == static_cast<std::size_t>(options.limit)) return;
-    prompts.ids.push_back(line.id());
+    prompts.ids.push_back(line.id()), prompts.seeds.push_back(line.seed());
     if (line.has("prompt")) {
       prompts.tokens.push_back(checkpoint.tokenizer.encode(line.text("prompt")));
       if (prompts.tokens.back().size() > longest)
@@ -49,7 +56,7 @@ Prompts prompts_of_stdin(const Options& options, const Checkpoint& checkpoint) {
 
 /// Prints a continuation while it is written. Bytes of a character that isn't whole yet wait for the rest.
 int stream(const Options& options, const Checkpoint& checkpoint, const Prompts& prompt) {
-  auto job = generate_job(options, checkpoint, prompt.tokens);
+  auto job = prompt.job(options, checkpoint);
   std::string pending;
   job.observer.token = [&](std::size_t, TokenId id) {
     if (id < checkpoint.tokenizer.vocabulary()) pending += checkpoint.tokenizer.decode(std::span(&id, 1));
@@ -63,21 +70,32 @@ int stream(const Options& options, const Checkpoint& checkpoint, const Prompts& 
   return interrupted() ? static_cast<int>(Failure::interrupted) : 0;
 }
 
+/// What stands before the first `stop`; all of it where there is none.
+std::string text_before(const std::string& stop, std::string text) {
+  if (const auto at = stop.empty() ? std::string::npos : text.find(stop); at != std::string::npos) text.resize(at);
+  return text;
+}
+
 }  // namespace
 
 int generate(const Options& options) {
   const Checkpoint checkpoint = open_checkpoint(options);
   const auto prompts = options.prompt ? prompt_of_command_line(options, checkpoint)
                        : options.data.empty() ? prompts_of_stdin(options, checkpoint) : prompts_of_csv(options, checkpoint);
-  if (options.prompt && !options.json && options.output.empty()) return stream(options, checkpoint, prompts);
+  const bool one_text = options.strategy.width() == 1 && options.stop.empty();  // which can be shown as it grows
+  if (options.prompt && !options.json && options.output.empty() && one_text) return stream(options, checkpoint, prompts);
   JsonLines answers(options.output);
-  auto job = generate_job(options, checkpoint, prompts.tokens);
+  auto job = prompts.job(options, checkpoint);
   job.observer.token = [](std::size_t, TokenId) { return !interrupted(); };
   const auto texts = checkpoint.entry->make()->generate(job);
   if (interrupted()) return static_cast<int>(Failure::interrupted);
+  if (options.prompt && !options.json && options.output.empty()) {
+    for (const auto& text : texts) require_written(std::cout << text_before(options.stop, checkpoint.text(text.text_ids())) << "\n");
+    return 0;
+  }
   for (std::size_t i = 0; i < texts.size(); ++i)
-    answers.write({{"id", prompts.ids[i]}, {"text", checkpoint.text(texts[i].text_ids())}, {"tokens", texts[i].ids},
-                   {"logprob", texts[i].logprob}, {"stop", name_of(texts[i].stop)}});
+    answers.write({{"id", prompts.ids[i / static_cast<std::size_t>(options.strategy.returned)]}, {"text", text_before(options.stop, checkpoint.text(texts[i].text_ids()))},
+                   {"tokens", texts[i].ids}, {"logprob", texts[i].logprob}, {"score", texts[i].score}, {"stop", name_of(texts[i].stop)}});
   answers.commit();
   return 0;
 }

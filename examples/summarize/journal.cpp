@@ -32,6 +32,14 @@ std::vector<std::filesystem::path> Journal::files() const {
   return found;
 }
 
+bool Journal::is_of(const ordered_json& made_from) const {
+  return std::ranges::all_of(files(), [&](const auto& path) {
+    std::ifstream file(path);
+    std::string first;
+    return std::getline(file, first) && ordered_json::parse(first, nullptr, false) == made_from;
+  });
+}
+
 std::map<std::size_t, decode::Generation> Journal::read(const ordered_json& made_from) const {
   std::map<std::size_t, decode::Generation> texts;
   for (const auto& path : files()) {

@@ -18,6 +18,8 @@ class Journal {
  public:
   Journal(const std::filesystem::path& folder, std::string what) : folder_(folder), what_(std::move(what)) {}
 
+  /// Every file there is was begun from the same.
+  bool is_of(const nlohmann::ordered_json& made_from) const;
   /// The texts of an earlier attempt, by the number of their dialogue. A last line that broke off is passed over.
   /// Errors     Failure::usage: they were made from something else; Failure::bad_input: a line isn't one of a journal
   std::map<std::size_t, decode::Generation> read(const nlohmann::ordered_json& made_from) const;

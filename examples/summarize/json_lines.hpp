@@ -37,6 +37,12 @@ struct JsonLine {
     if (!id.is_string() && !id.is_number_integer()) refuse(terse::concat("\"id\" is ", terse::in_words(id), ", a string or a whole number of 64 bits expected"));
     return id.is_string() ? id.get<std::string>() : id.dump();
   }
+  /// A whole number; without one, none.
+  std::optional<std::uint64_t> seed() const {
+    if (!has("seed")) return std::nullopt;
+    if (!object["seed"].is_number_unsigned()) refuse(terse::concat("\"seed\" is ", terse::in_words(object["seed"]), ", a whole number from 0 expected"));
+    return object["seed"].get<std::uint64_t>();
+  }
 };
 
 /// Calls body(line, number) for each line, numbered from 1.

@@ -189,6 +189,8 @@ void add_decoding(CLI::App& command, Options& o) {
   command.add_option_function<std::string>("--early-stopping", [&s](const std::string& name) { s.early_stopping = decode::early_stopping_of(name); }, "of beams: false, true or never: when enough texts have ended")
       ->check(CLI::IsMember({"false", "true", "never"}))
       ->default_str("false");
+  command.add_option("--beam-groups", s.beam_groups, "diverse beam search: so many groups of beams, each kept from the tokens of those before")->check(from_to(1, 1024))->capture_default_str();
+  command.add_option("--diversity", s.diversity, "what a token loses for each beam of a group before that took it")->check(from_to(0.0, 1e6))->capture_default_str();
   command.add_option("--draft", s.draft, "tokens guessed at a time from the text itself: the same text, sooner where it copies; 0: off")->check(from_to(0, 64))->capture_default_str();
   command.add_option("--max-new", s.max_new, "most new tokens of a text")->check(from_to(1, 1 << 20))->capture_default_str();
   command.add_option("--decode-batch", o.decode_batch, "texts written at a time; doesn't change them")->check(from_to(1L, 65536L))->capture_default_str();
@@ -247,11 +249,16 @@ void define_commands(CLI::App& app, Options& o) {
     command.add_option("--data", o.data, evaluates ? "CSV with the columns id, dialogue, summary" : "CSV with the columns id, dialogue")->required();
     add_answers(command, o, "file to write; default: into --out", evaluates ? "print evaluation.json on stdout" : "say as JSON what was written");
     add_checkpoint(command, o), add_decoding(command, o), add_machine(command, o), add_seed(command, o), add_strict(command, o);
+    command.add_flag("--resume", o.resume, "go on with the texts that an interrupted attempt left");
   }
 
   CLI::App& generate = add_command(app, "generate", "continues prompts: JSON lines {\"id\",\"prompt\"} or {\"id\",\"dialogue\"} on stdin, or --data, or --prompt");
   generate.add_option("--prompt", o.prompt, "continue this text, and print as it is written");
   generate.add_option("--data", o.data, "CSV with the columns id, dialogue");
+  generate.add_option("--stop", o.stop, "a string that ends a text, which then ends before it");
+  generate.add_option("--bad-words", o.bad_words, "words that don't come, between commas, as they stand and behind a space");
+  generate.add_option("--samples", o.strategy.samples, "texts drawn for each prompt, of which the best are given back")->check(from_to(1, 1024))->capture_default_str();
+  generate.add_option("--n-best", o.strategy.returned, "texts given back for each prompt, the best first: of --beams or --samples")->check(from_to(1, 1024))->capture_default_str();
   CLI::App& score = add_command(app, "score", "loss of given summaries: JSON lines {\"id\",\"dialogue\",\"summary\"} on stdin, or --data");
   score.add_option("--data", o.data, "CSV with the columns id, dialogue, summary");
   for (CLI::App* command : {&generate, &score}) {

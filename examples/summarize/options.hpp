@@ -41,11 +41,13 @@ struct Options {
   // starting again
   std::filesystem::path config;
   bool resume = false, overwrite = false, is_demo = false;
+  bool after_training = false;  ///< evaluation and prediction are part of `run`
   long checkpoint_every = 100, keep = 2;
   std::string early_stop = "off";
 
   // decoding
   decode::Strategy strategy;
+  std::string stop, bad_words;
   long decode_batch = 32, limit = 0;
   bool json = false;
 

@@ -126,6 +126,7 @@ ordered_json settings_of(const Options& o) {
                           {"top-p", as_typed(o.strategy.top_p)}, {"min-p", as_typed(o.strategy.min_p)}, {"typical", as_typed(o.strategy.typical)}, {"repetition-penalty", as_typed(o.strategy.repetition_penalty.penalty)},
                           {"no-repeat-ngram", o.strategy.no_repeat_ngram.size}, {"min-new", o.strategy.min_new.count}, {"beams", o.strategy.beams},
                           {"length-penalty", as_typed(o.strategy.length_penalty)}, {"early-stopping", decode::name_of(o.strategy.early_stopping)},
+                          {"beam-groups", o.strategy.beam_groups}, {"diversity", as_typed(o.strategy.diversity)},
                           {"draft", o.strategy.draft}, {"max-new", o.strategy.max_new}};
   settings.update(rest);
   settings["init"] = o.init == "scratch" ? o.init : std::filesystem::absolute(o.init).lexically_normal().string();

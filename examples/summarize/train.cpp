@@ -274,13 +274,13 @@ int run(const Options& options, const TrainingInputs& inputs, text::Dialogues te
   keep_first(validation, options.limit);
   if (options.test.empty()) test = validation;
   text::drop_empty(validation);  // the training has warned of them; a submission keeps them
-  auto evaluation = options;
-  evaluation.output.clear();  // --output names the submission
+  auto prediction = options, evaluation = options;
+  prediction.after_training = evaluation.after_training = true, evaluation.output.clear();  // --output names the submission
   if (validation.rows.empty())
     std::cerr << program_name() << ": warning: no row is left to validate with, so nothing was evaluated; raise --validation-split or name a --validation file\n";
   else
     evaluate(evaluation, checkpoint, validation);
-  const auto submission = predict(options, checkpoint, test, validation.rows.empty());
+  const auto submission = predict(prediction, checkpoint, test, validation.rows.empty());
   if (!options.json) std::cout << submission.string() << ": " << test.rows.size() << " summaries\n";
   return 0;
 }
