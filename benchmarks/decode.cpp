@@ -13,12 +13,9 @@ namespace {
 
 constexpr int new_tokens = 32;
 
-template <Precision P>
-void decode_batch(benchmark::State& state) {
-  using Model = models::Gpt<models::Gpt2, P, Cpu>;
-  Cpu cpu;
-  Model model(cpu);
-  nn::initialize<Model>(model.flat(), 42);
+/// `bytes`: of a weight.
+template <Precision P, class Model>
+void decode_batch(benchmark::State& state, Cpu& cpu, const Model& model, double bytes) {
   const auto tokenizer = bench_tokenizer();
   const Index slots = state.range(0);
   const auto prompts = text::make_prompts(tokenizer, bench_dialogues(static_cast<std::size_t>(slots)), 900);
@@ -27,9 +24,10 @@ void decode_batch(benchmark::State& state) {
 
   std::size_t rows = 0, tokens = 0;
   for (const auto& ids : prompts) rows += ids.size();
-  const double weights = static_cast<double>(Model::flat_size);
-  const bench::Work reading{.flops = 24.0 * models::Gpt2::layers * static_cast<double>(Model::C * Model::C) * static_cast<double>(rows)};
-  const bench::Work step{2 * weights * static_cast<double>(slots), weights * sizeof(typename P::Parameter)};
+  using Original = models::Gpt<models::Gpt2, P, Cpu>;
+  const double weights = static_cast<double>(Original::flat_size);
+  const bench::Work reading{.flops = 24.0 * models::Gpt2::layers * static_cast<double>(Original::C * Original::C) * static_cast<double>(rows)};
+  const bench::Work step{2 * weights * static_cast<double>(slots), weights * bytes};
   const double least = bench::least_seconds(cpu, reading) + new_tokens * bench::least_seconds(cpu, step);
   for (auto _ : state)
     for (const auto& text : generator.generate(numbered, {.greedy = true, .max_new = new_tokens})) tokens += text.ids.size();
@@ -38,9 +36,28 @@ void decode_batch(benchmark::State& state) {
   state.counters["tokens"] = static_cast<double>(rows);
 }
 
+template <Precision P>
+void decode_original(benchmark::State& state) {
+  using Model = models::Gpt<models::Gpt2, P, Cpu>;
+  Cpu cpu;
+  Model model(cpu);
+  nn::initialize<Model>(model.flat(), 42);
+  decode_batch<P>(state, cpu, model, sizeof(typename P::Parameter));
+}
+
+void decode_quantized(benchmark::State& state) {
+  using Model = models::Gpt<models::Gpt2, Fp32, Cpu>;
+  Cpu cpu;
+  Model model(cpu);
+  nn::initialize<Model>(model.flat(), 42);
+  const models::QuantizedGpt quantized(model);
+  decode_batch<Fp32>(state, cpu, quantized, 1);
+}
+
 void text_batch(benchmark::internal::Benchmark* benchmark) { benchmark->ArgName("texts")->Iterations(1)->Unit(benchmark::kMillisecond)->UseRealTime(); }
 
 }  // namespace
 
-BENCHMARK(decode_batch<Fp32>)->Name("decode/fp32")->Arg(1)->Arg(8)->Arg(32)->Apply(text_batch);
-BENCHMARK(decode_batch<Bf16Mixed>)->Name("decode/bf16")->Arg(1)->Arg(32)->Apply(text_batch);
+BENCHMARK(decode_original<Fp32>)->Name("decode/fp32")->Arg(1)->Arg(8)->Arg(32)->Apply(text_batch);
+BENCHMARK(decode_original<Bf16Mixed>)->Name("decode/bf16")->Arg(1)->Arg(8)->Arg(32)->Apply(text_batch);
+BENCHMARK(decode_quantized)->Name("decode/int8")->Arg(1)->Arg(8)->Arg(32)->Apply(text_batch);

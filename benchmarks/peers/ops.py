@@ -37,10 +37,11 @@ def matmuls():
     yield "matmul/up_weight_gradient/fp32", lambda x=values(T, C), dy=values(T, 4 * C), dw=torch.zeros(C, 4 * C): dw.addmm_(x.t(), dy)
     yield "matmul/up/bf16", lambda x=values(T, C, dtype=BF16), w=values(C, 4 * C, dtype=BF16): torch.mm(x, w)
     yield "matmul/up_weight_gradient/bf16", lambda x=values(T, C, dtype=BF16), dy=values(T, 4 * C, dtype=BF16): torch.mm(x.t(), dy)
-    for rows in (1, 8, 32, 256):
-        yield f"invariant_matmul/up/fp32/rows:{rows}", lambda x=values(rows, C), w=values(C, 4 * C): torch.mm(x, w)
-    for rows in (1, 32):
-        yield f"invariant_matmul/up/bf16/rows:{rows}", lambda x=values(rows, C, dtype=BF16), w=values(C, 4 * C, dtype=BF16): torch.mm(x, w)
+    for rows in (1, 8, 32, 288):
+        for name, (In, Out) in {"qkv": (C, 3 * C), "projection": (C, C), "up": (C, 4 * C), "down": (4 * C, C)}.items():
+            yield f"invariant_matmul/{name}/fp32/rows:{rows}", lambda x=values(rows, In), w=values(In, Out): torch.mm(x, w)
+            if name in ("up", "down"):
+                yield f"invariant_matmul/{name}/bf16/rows:{rows}", lambda x=values(rows, In, dtype=BF16), w=values(In, Out, dtype=BF16): torch.mm(x, w)
         yield f"invariant_matmul/head/fp32/rows:{rows}", lambda x=values(rows, C), w=values(PADDED, C): torch.mm(x, w.t())
         yield f"invariant_matmul/head/bf16/rows:{rows}", lambda x=values(rows, C, dtype=BF16), w=values(PADDED, C, dtype=BF16): torch.mm(x, w.t())
 

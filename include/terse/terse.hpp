@@ -15,6 +15,7 @@
 #include <terse/io/lock.hpp>
 #include <terse/metrics/rouge.hpp>
 #include <terse/models/gpt.hpp>
+#include <terse/models/quantized_gpt.hpp>
 #include <terse/nn/initialize.hpp>
 #include <terse/nn/module.hpp>
 #include <terse/optim/adamw.hpp>
