@@ -8,6 +8,7 @@
 #include <terse/core/philox.hpp>
 #include <terse/core/precision.hpp>
 #include <terse/decode/generator.hpp>
+#include <terse/decode/strategies.hpp>
 #include <terse/device/cpu.hpp>
 #include <terse/dist/ddp.hpp>
 #include <terse/dist/threads.hpp>
