@@ -120,9 +120,8 @@ struct CheckedParts {
 };
 
 template <class... Parts>
-Strategy strategy_of(Strategy strategy, const std::tuple<Parts...>& parts) {
+void join_all(Strategy& strategy, const std::tuple<Parts...>& parts) {
   if constexpr (CheckedParts<Parts...>::known) std::apply([&](const auto&... part) { (join(strategy, part), ...); }, parts);  // else all has been said
-  return strategy;
 }
 
 }  // namespace detail
@@ -136,7 +135,11 @@ class Greedy {
 
  public:
   explicit Greedy(Parts... parts) : parts_(std::move(parts)...) {}
-  operator Strategy() const { return detail::strategy_of({.greedy = true}, parts_); }
+  operator Strategy() const {
+    Strategy strategy{.greedy = true};
+    detail::join_all(strategy, parts_);
+    return strategy;
+  }
 
  private:
   std::tuple<Parts...> parts_;
@@ -150,7 +153,11 @@ class Sample {
 
  public:
   explicit Sample(Parts... parts) : parts_(std::move(parts)...) {}
-  operator Strategy() const { return detail::strategy_of({.temperature = 1, .top_k = 0}, parts_); }
+  operator Strategy() const {
+    Strategy strategy{.temperature = 1, .top_k = 0};
+    detail::join_all(strategy, parts_);
+    return strategy;
+  }
 
  private:
   std::tuple<Parts...> parts_;
@@ -164,7 +171,8 @@ class BestOf {
  public:
   explicit BestOf(Samples samples, Parts... parts) : samples_(samples), parts_(std::move(parts)...) {}
   operator Strategy() const {
-    auto strategy = detail::strategy_of({.temperature = 1, .top_k = 0}, parts_);
+    Strategy strategy{.temperature = 1, .top_k = 0};
+    detail::join_all(strategy, parts_);
     join(strategy, samples_);
     return strategy;
   }
@@ -183,7 +191,8 @@ class Beam {
  public:
   explicit Beam(Beams beams, Parts... parts) : beams_(beams), parts_(std::move(parts)...) {}
   operator Strategy() const {
-    auto strategy = detail::strategy_of({}, parts_);
+    Strategy strategy;
+    detail::join_all(strategy, parts_);
     join(strategy, beams_);
     return strategy;
   }
