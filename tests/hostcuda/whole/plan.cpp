@@ -45,6 +45,24 @@ void check_plan() {
   else WARN("not compared, as a real GPU gives memory in pages of 2 MiB and keeps its kernels there too: " << plan.total() << " bytes planned, " << taken << " taken");
 }
 
+/// Of the GPU, while texts are written.
+void check_generator(const decode::Strategy& strategy) {
+  using Model = models::Gpt<Small, Fp32, Cuda>;
+  Cuda cuda(0);
+  Model model(cuda);
+  const std::size_t before = free_bytes();
+  const decode::GeneratorSize size{.slots = 6, .rows = 20};
+  decode::Generator<Model> generator(model, decode::no_end_of_text, size);
+  if (gpu::is_emulated) CHECK(before - free_bytes() == decode::generator_bytes<Model>(size));
+  const std::vector<std::vector<TokenId>> prompts(9, {1, 2, 3});
+  std::size_t texts = 0;
+  generator.generate(decode::numbered(prompts), strategy, {.token = {}, .text = [&](std::size_t, const decode::Generation&) {
+                                                             ++texts;
+                                                             return !gpu::is_emulated || before - free_bytes() == decode::generator_bytes<Model>(size) + decode::strategy_bytes<Model>(strategy, size);
+                                                           }});
+  CHECK(texts == prompts.size());  // none stopped it
+}
+
 }  // namespace
 
 TEST_CASE("GPT-2 124M in fp16, 16 samples: bytes of a GPU") { WARN("16 x 260 tokens: " << usual << ", 16 x 1024: " << largest); }
@@ -52,4 +70,9 @@ TEST_CASE("GPT-2 124M in fp16, 16 samples: bytes of a GPU") { WARN("16 x 260 tok
 TEST_CASE("the plan is what is allocated, to the byte") {
   check_plan<Fp32>();
   check_plan<Fp16Mixed>();
+}
+
+TEST_CASE("what a generator takes is known too, whatever the strategy") {
+  check_generator({.max_new = 5});
+  check_generator({.no_repeat_ngram = {2}, .max_new = 5, .beams = 3});
 }
