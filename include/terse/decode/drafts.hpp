@@ -9,6 +9,7 @@
 #include <span>
 
 #include <terse/core/packed_batch.hpp>
+#include <terse/core/shape.hpp>
 
 namespace terse::decode {
 
