@@ -63,6 +63,30 @@ void decode_quantized(benchmark::State& state) {
   decode_texts<Fp32>(state, cpu, quantized, 1, texts_of(state));
 }
 
+/// Real summaries as if the model wrote them, one text at a time: how many of a step's guesses are right depends on the text alone, so a small model will do.
+void guesses_of_references(benchmark::State& state) {
+  using Model = models::Gpt<models::Tiny, Fp32, Cpu>;
+  Cpu cpu;
+  Model model(cpu);
+  nn::initialize<Model>(model.flat(), 42);
+  const auto tokenizer = bench_tokenizer();
+  const auto dialogues = bench_dialogues(64);
+  const auto prompts = text::make_prompts(tokenizer, dialogues, 900);
+  decode::Generator<Model> generator(model, decode::no_end_of_text, {.slots = 1, .drafts = state.range(0)});
+  std::int64_t tokens = 0, steps = 0, guesses = 0, right = 0;
+  for (auto _ : state)
+    for (std::size_t i = 0; i < prompts.size(); ++i) {
+      const decode::Prompt prompt{prompts[i], i, {}};
+      decode::Strategy strategy{.greedy = true, .forced = {tokenizer.encode(dialogues.rows[i].summary)}, .draft = static_cast<int>(state.range(0))};
+      strategy.max_new = static_cast<int>(strategy.forced.ids.size());
+      generator.generate({&prompt, 1}, strategy);
+      const auto& effort = generator.effort();
+      tokens += effort.new_tokens, steps += effort.steps, guesses += effort.guesses, right += effort.right;
+    }
+  state.counters["tokens a step"] = static_cast<double>(tokens) / static_cast<double>(steps);
+  state.counters["right"] = static_cast<double>(right) / static_cast<double>(guesses);
+}
+
 void text_batch(benchmark::internal::Benchmark* benchmark) { benchmark->ArgName("texts")->Iterations(1)->Unit(benchmark::kMillisecond)->UseRealTime(); }
 
 }  // namespace
@@ -73,3 +97,4 @@ BENCHMARK(decode_quantized<one_batch>)->Name("decode/int8")->Arg(1)->Arg(8)->Arg
 BENCHMARK(decode_original<Fp32, evaluation>)->Name("evaluation/fp32")->Arg(32)->Apply(text_batch);
 BENCHMARK(decode_original<Bf16Mixed, evaluation>)->Name("evaluation/bf16")->Arg(32)->Apply(text_batch);
 BENCHMARK(decode_quantized<evaluation>)->Name("evaluation/int8")->Arg(32)->Apply(text_batch);
+BENCHMARK(guesses_of_references)->Name("guesses/references")->ArgName("draft")->Arg(2)->Arg(4)->Arg(7)->Iterations(1)->Unit(benchmark::kMillisecond);

@@ -29,7 +29,7 @@ __global__ void __launch_bounds__(softmax_threads) log_softmax(RowsView<S> rows,
 /// A block a row. A thread owns the tokens v with v % threads its number, and does in order what the edits do to them: so two edits of one token need no barrier.
 template <Real S>
 __global__ void __launch_bounds__(device::block_threads) edit(const std::int32_t* starts, const LogitEdit* edits, RowsView<S> rows, int vocabulary) {
-  constexpr S never = -std::numeric_limits<S>::infinity();
+  const S never = -std::numeric_limits<S>::infinity();  // NVRTC 12.8 calls it at run time alone
   const int mine = static_cast<int>(threadIdx.x), b = static_cast<int>(blockIdx.x);
   S* const row = rows[b];
   for (std::int32_t e = starts[b]; e < starts[b + 1]; ++e) {
