@@ -16,6 +16,7 @@ int evaluate(const Options& options);
 int predict(const Options& options);
 int generate(const Options& options);
 int score(const Options& options);
+int compare(const Options& options);
 int tokenize(const Options& options);
 int rouge(const Options& options);
 int plan(const Options& options);

@@ -65,6 +65,14 @@ struct ScoreJob {
   std::size_t batch = 16;
 };
 
+/// A model in memory that says what it expects.
+class Predictor {
+ public:
+  virtual ~Predictor() = default;
+  /// Of each row with a loss, what the model expects next: log-probabilities (targets, vocabulary), until the next call.
+  virtual std::span<const float> log_probabilities(const text::Sample& sample) = 0;
+};
+
 class CompiledModel {
  public:
   virtual ~CompiledModel() = default;
@@ -77,10 +85,11 @@ class CompiledModel {
   /// All texts, in every process of the job's world.
   virtual std::vector<decode::Generation> generate(const GenerateJob& job) const = 0;
   virtual std::vector<train::SampleLoss> score(const ScoreJob& job) const = 0;
+  virtual std::unique_ptr<Predictor> predictor(const std::filesystem::path& weights, int threads) const = 0;
 };
 
 struct ModelEntry {
-  std::string model, precision, device;  ///< device: cpu or cuda
+  std::string model, precision, device;  ///< precision: fp32, fp16, bf16, or int8, which only writes texts; device: cpu or cuda
   io::ModelSizes sizes;
   std::unique_ptr<CompiledModel> (*make)();
 };

@@ -2,20 +2,15 @@
 #include <terse/decode/generator.hpp>
 #include <terse/dist/world.hpp>
 #include <terse/models/gpt.hpp>
+#include <terse/models/quantized_gpt.hpp>
 #include <terse/nn/initialize.hpp>
 #include <terse/train/saved_state.hpp>
 
 #include "compiled_model.hpp"
+#include "predictor_of.hpp"
 #include "ranks.hpp"
 
 namespace summarize {
-
-/// A rank's device: the GPU of that number, or so many threads of the CPU.
-template <class Device>
-Device device_of(int gpu, int threads) {
-  if constexpr (std::is_same_v<Device, Cpu>) return Cpu(threads);
-  else return Device(gpu);
-}
 
 /// Compute capability, ten times the major number plus the minor one; 0: not a GPU.
 template <class Device>
@@ -25,8 +20,10 @@ int capability_of(const Device& device) {
 }
 
 template <class Config, Precision P, class Device = Cpu>
-class CompiledModelOf final : public CompiledModel {
+class CompiledModelOf : public CompiledModel {
+ protected:
   using Model = models::Gpt<Config, P, Device>;
+
  public:
   train::MemoryPlan plan(Index token_capacity, Index sequences, int threads, const train::TrainOptions& options, int capability) const override {
     return train::plan<Model>(token_capacity, sequences,
@@ -92,13 +89,29 @@ class CompiledModelOf final : public CompiledModel {
     return train::sample_losses(model, job.samples, job.batch);
   }
 
- private:
-  static std::vector<decode::Generation> write(const GenerateJob& job, int gpu, const std::vector<decode::Prompt>& prompts, const decode::Observer& observer) {
-    Device device = device_of<Device>(gpu, job.threads);
-    const Model model = load(device, job.weights);
-    const Index slots = std::min(job.decode_batch, static_cast<Index>(prompts.size())) * job.strategy.width();
-    return decode::Generator<Model>(model, job.end_of_text, {.slots = slots}).generate(prompts, job.strategy, observer);
+  std::unique_ptr<Predictor> predictor(const std::filesystem::path& weights, int threads) const override {
+    return std::make_unique<PredictorOf<Model>>(threads, [&](Device& device) { return load(device, weights); });
   }
+
+ protected:
+  /// One rank's texts.
+  virtual std::vector<decode::Generation> write(const GenerateJob& job, int gpu, const std::vector<decode::Prompt>& prompts, const decode::Observer& observer) const {
+    Device device = device_of<Device>(gpu, job.threads);
+    return write_with(load(device, job.weights), job, prompts, observer);
+  }
+  template <decode::CausalLm Writer>
+  static std::vector<decode::Generation> write_with(const Writer& model, const GenerateJob& job, const std::vector<decode::Prompt>& prompts, const decode::Observer& observer) {
+    const Index slots = std::min(job.decode_batch, static_cast<Index>(prompts.size())) * job.strategy.width();
+    return decode::Generator<Writer>(model, job.end_of_text, {.slots = slots}).generate(prompts, job.strategy, observer);
+  }
+
+  static Model load(Device& device, const std::filesystem::path& weights) {
+    Model model(device);
+    write_on_host(device, model.flat(), Model::flat_size, [&](auto* parameters) { io::read_weights<Model>(weights, parameters); });
+    return model;
+  }
+
+ private:
   /// A rank's texts, back to where their prompts came from.
   static void deal(std::vector<decode::Generation> made, std::size_t returned, std::size_t rank, std::size_t ranks, std::vector<decode::Generation>& texts) {
     for (std::size_t i = 0; i < made.size(); ++i) texts.at((rank + i / returned * ranks) * returned + i % returned) = std::move(made[i]);
@@ -108,12 +121,6 @@ class CompiledModelOf final : public CompiledModel {
   static void begin(const TrainJob& job, auto* parameters) {
     if (!job.weights.empty()) io::read_weights<Model>(job.weights, parameters);
     else nn::initialize<Model>(parameters, job.options.schedule.seed);
-  }
-
-  static Model load(Device& device, const std::filesystem::path& weights) {
-    Model model(device);
-    write_on_host(device, model.flat(), Model::flat_size, [&](auto* parameters) { io::read_weights<Model>(weights, parameters); });
-    return model;
   }
 
   /// Passes everything on, and sees to it that parameters are kept and validation texts written.
@@ -153,6 +160,31 @@ class CompiledModelOf final : public CompiledModel {
     const Model* model_;
     train::TrainObserver* inner_;
   };
+};
+
+/// The same model with 8-bit weights, made from those in 32 bits as they are loaded. It is for writing texts: what it trains and scores is the model in 32 bits,
+/// so main.cpp lets nobody ask for that.
+template <class Config>
+class Int8ModelOf final : public CompiledModelOf<Config, Fp32> {
+  using Original = CompiledModelOf<Config, Fp32>;
+  using Model = models::QuantizedGpt<Config, Fp32>;
+
+ public:
+  /// While it loads, both models are there.
+  std::size_t generation_bytes(Index decode_batch) const override {
+    const std::size_t original = static_cast<std::size_t>(Original::Model::flat_size) * sizeof(float);
+    return Model::bytes() + std::max(original, decode::generator_bytes<Model>({.slots = decode_batch}));
+  }
+  std::unique_ptr<Predictor> predictor(const std::filesystem::path& weights, int threads) const override {
+    return std::make_unique<PredictorOf<Model>>(threads, [&](Cpu& device) { return quantized(device, weights); });
+  }
+
+ private:
+  static Model quantized(Cpu& device, const std::filesystem::path& weights) { return Model(Original::load(device, weights)); }
+  std::vector<decode::Generation> write(const GenerateJob& job, int /*gpu*/, const std::vector<decode::Prompt>& prompts, const decode::Observer& observer) const override {
+    Cpu device(job.threads);
+    return Original::write_with(quantized(device, job.weights), job, prompts, observer);
+  }
 };
 
 }  // namespace summarize

@@ -115,20 +115,24 @@ Summaries write_summaries(const char* what, const std::filesystem::path& output,
   return summaries;
 }
 
+std::vector<metrics::RougeScores> rouge_scores(const text::Dialogues& dialogues, const std::vector<std::string>& predictions) {
+  metrics::RougeScorer score;
+  std::vector<metrics::RougeScores> scores;
+  for (std::size_t i = 0; i < predictions.size(); ++i) scores.push_back(score(dialogues.rows[i].summary, predictions[i]));
+  return scores;
+}
+
+ordered_json values(const metrics::RougeSummary& rouge, double metrics::Interval::*which) {
+  return {{"rouge1", rouge.rouge1.*which}, {"rouge2", rouge.rouge2.*which}, {"rougeL", rouge.rougeL.*which}, {"rougeLsum", rouge.rougeLsum.*which}};
+}
+
 namespace {
 
 /// The first line of a dialogue: a summarizer that reads no further.
 std::string lead(const std::string& dialogue) { return dialogue.substr(0, dialogue.find_first_of("\r\n")); }
 
 metrics::RougeSummary rouge_of(const text::Dialogues& dialogues, const std::vector<std::string>& predictions, std::uint64_t seed) {
-  metrics::RougeScorer score;
-  std::vector<metrics::RougeScores> scores;
-  for (std::size_t i = 0; i < predictions.size(); ++i) scores.push_back(score(dialogues.rows[i].summary, predictions[i]));
-  return metrics::summarize(scores, seed);
-}
-
-ordered_json values(const metrics::RougeSummary& rouge, double metrics::Interval::*which) {
-  return {{"rouge1", rouge.rouge1.*which}, {"rouge2", rouge.rouge2.*which}, {"rougeL", rouge.rougeL.*which}, {"rougeLsum", rouge.rougeLsum.*which}};
+  return metrics::summarize(rouge_scores(dialogues, predictions), seed);
 }
 
 /// A file named by --output, or `name` in --out.

@@ -68,12 +68,6 @@ std::string how_to_compile(const std::string& model, const std::string& precisio
 
 bool prefers_bfloat16() { return Blas::multiplies_bfloat16(); }
 
-const ModelEntry* find(const std::string& model, const std::string& precision, const std::string& device) {
-  for (const auto& entry : compiled_models())
-    if (entry.model == model && entry.precision == precision && entry.device == device) return &entry;
-  return nullptr;
-}
-
 const ModelEntry* of_size(const io::ModelSizes& sizes, const std::string& precision, const std::string& device) {
   for (const auto& entry : compiled_models())
     if (entry.sizes == sizes && entry.precision == precision && entry.device == device) return &entry;
@@ -194,15 +188,21 @@ std::string models_in_words(const std::string& device) {
   return words;
 }
 
+const ModelEntry* find_compiled(const std::string& model, const std::string& precision, const std::string& device) {
+  for (const auto& entry : compiled_models())
+    if (entry.model == model && entry.precision == precision && entry.device == device) return &entry;
+  return nullptr;
+}
+
 const ModelEntry& find_model(const Options& options, bool training) {
   std::string precision = options.precision;
   if (precision == "auto" && options.device == "cuda") {
     precision = precision_of_gpus();
   } else if (precision == "auto") {
     precision = "fp32";
-    if (training && prefers_bfloat16() && find(options.model, "bf16", "cpu") != nullptr) precision = "bf16";
+    if (training && prefers_bfloat16() && find_compiled(options.model, "bf16", "cpu") != nullptr) precision = "bf16";
   }
-  const ModelEntry* entry = find(options.model, precision, options.device);
+  const ModelEntry* entry = find_compiled(options.model, precision, options.device);
   if (entry == nullptr) {
     const std::string device = options.device == "cuda" ? " --device cuda" : "", others = models_in_words(options.device);
     fail(Failure::usage, "--model ", options.model, " --precision ", precision, device, " isn't compiled in, ",

@@ -58,6 +58,9 @@ Checkpoint open_checkpoint(const Options& options);
 /// The models compiled in for a device, or for all, each with its precisions: "demo (fp32, bf16), tiny (fp32)".
 std::string models_in_words(const std::string& device = "");
 
+/// The one of these names; nullptr: it isn't compiled in.
+const ModelEntry* find_compiled(const std::string& model, const std::string& precision, const std::string& device);
+
 /// The compiled-in model of that name, for --device. `training`: what `--precision auto` means depends on it.
 const ModelEntry& find_model(const Options& options, bool training);
 

@@ -108,7 +108,8 @@ int dispatch(const std::string& command, const Options& options) {
       {"evaluate", [](const Options& o) { return evaluate(o); }}, {"predict", [](const Options& o) { return predict(o); }},
       {"demo", [](const Options& o) { return demo(o); }},         {"generate", generate}, {"score", score},
       {"tokenize", tokenize},                                     {"rouge", rouge},       {"plan", plan},
-      {"report", report},                                         {"explain", explain}, {"doctor", doctor}};
+      {"report", report},                                         {"explain", explain}, {"doctor", doctor},
+      {"compare", compare}};
   return commands.at(command)(options);
 }
 
@@ -141,11 +142,14 @@ int main_of(int argc, char** argv, std::optional<StartedRanks>& started, std::op
   auto here = is_shared_out.contains(command) ? dist::environment() : dist::Environment{};
   if (here.launcher != dist::Launcher::none) take_ranks(chosen, here);
   if (command == "train" || command == "run") complete(chosen, options);
+  const std::set<std::string> writes_texts{"evaluate", "predict", "generate", "compare"};
+  if (options.precision == "int8" && !writes_texts.contains(command))
+    fail(Failure::usage, "--precision int8: 8-bit weights only write texts, with evaluate, predict and generate; give ", command, " another precision");
   choose_device(chosen, here, options);
   options.require_possible();
   if (is_shared_out.contains(command) && options.device == "cuda" && options.ranks > 1 && here.launcher == dist::Launcher::none) here = started.emplace(options.ranks, argv).own();
   options.world = &world.emplace(make_world(here, options));
-  const std::set<std::string> stops_in_order{"demo", "train", "run", "evaluate", "predict", "generate", "doctor"};  // these ask interrupted()
+  const std::set<std::string> stops_in_order{"demo", "train", "run", "evaluate", "predict", "generate", "compare", "doctor"};  // these ask interrupted()
   if (stops_in_order.contains(command)) stop_in_order();
   const int code = dispatch(command, options);
   const std::set<std::string> leaves_results{"demo", "train", "run", "evaluate"};

@@ -109,7 +109,7 @@ void add_machine(CLI::App& command, Options& o) {
       ->capture_default_str();
   command.add_option("--log-ranks", o.log_ranks, "folder for what ranks other than the first would print, where each is a process; else they are silent");
   command.add_option("--threads", o.threads, "threads of each rank; 0: the cores, shared among the ranks")->check(from_to(0, 4096))->capture_default_str();
-  command.add_option("--precision", o.precision, "auto, " + names(&ModelEntry::precision))->check(CLI::IsMember({"auto", "fp32", "fp16", "bf16"}))->capture_default_str();
+  command.add_option("--precision", o.precision, "auto, " + names(&ModelEntry::precision))->check(CLI::IsMember({"auto", "fp32", "fp16", "bf16", "int8"}))->capture_default_str();
 }
 
 void add_tokenizer(CLI::App& command, Options& o, const std::string& without) {
@@ -173,6 +173,11 @@ void add_seed(CLI::App& command, Options& o) {
 
 void add_strict(CLI::App& command, Options& o) { command.add_flag("--strict", o.strict, "rows without dialogue or summary are an error (exit 3)"); }
 
+void add_amounts(CLI::App& command, Options& o) {
+  command.add_option("--max-new", o.strategy.max_new, "most new tokens of a text")->check(from_to(1, 1 << 20))->capture_default_str();
+  command.add_option("--decode-batch", o.decode_batch, "texts written at a time; doesn't change them")->check(from_to(1L, 65536L))->capture_default_str();
+}
+
 void add_decoding(CLI::App& command, Options& o) {
   auto& s = o.strategy;
   command.add_flag("--greedy", s.greedy, "the likeliest token, always");
@@ -192,12 +197,15 @@ void add_decoding(CLI::App& command, Options& o) {
   command.add_option("--beam-groups", s.beam_groups, "diverse beam search: so many groups of beams, each kept from the tokens of those before")->check(from_to(1, 1024))->capture_default_str();
   command.add_option("--diversity", s.diversity, "what a token loses for each beam of a group before that took it")->check(from_to(0.0, 1e6))->capture_default_str();
   command.add_option("--draft", s.draft, "tokens guessed at a time from the text itself: the same text, sooner where it copies; 0: off")->check(from_to(0, 64))->capture_default_str();
-  command.add_option("--max-new", s.max_new, "most new tokens of a text")->check(from_to(1, 1 << 20))->capture_default_str();
-  command.add_option("--decode-batch", o.decode_batch, "texts written at a time; doesn't change them")->check(from_to(1L, 65536L))->capture_default_str();
+  add_amounts(command, o);
+}
+
+void add_limit(CLI::App& command, Options& o) {
+  command.add_option("--limit", o.limit, "only the first rows; 0: all")->check(from_to(0L, most_steps))->capture_default_str();
 }
 
 void add_answers(CLI::App& command, Options& o, const std::string& output, const std::string& json) {
-  command.add_option("--limit", o.limit, "only the first rows; 0: all")->check(from_to(0L, most_steps))->capture_default_str();
+  add_limit(command, o);
   command.add_option("--output", o.output, output);
   command.add_flag("--json", o.json, json);
 }
@@ -266,6 +274,11 @@ void define_commands(CLI::App& app, Options& o) {
     add_checkpoint(*command, o), add_machine(*command, o), add_seed(*command, o);
     add_decoding(*command, o);
   }
+
+  CLI::App& compare = add_command(app, "compare", "what cheaper precisions cost: each one compiled in, or --precision, against fp32 on a CSV");
+  compare.add_option("--data", o.data, "CSV with the columns id, dialogue, summary")->required();
+  add_limit(compare, o), add_checkpoint(compare, o), add_amounts(compare, o), add_machine(compare, o), add_seed(compare, o), add_strict(compare, o);
+  compare.add_flag("--json", o.json, "as JSON");
 
   CLI::App& tokenize = add_command(app, "tokenize", "stdin lines to JSON arrays of ids, a line each");
   tokenize.add_option("--tokenizer", o.tokenizer, "folder of vocab.json and merges.txt")->required();

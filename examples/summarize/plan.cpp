@@ -79,9 +79,14 @@ int plan(const Options& options) {
   const auto largest = plan_of(worst), typical = plan_of(std::min(usual, worst));
   const double operations = operations_per_step(entry.sizes, static_cast<double>(schedule.samples_per_step()));
   const auto work = work_of(entry.sizes, typical, options, operations);
-  if (options.json)
-    return plan_json(options, entry, {{"typical_tokens", usual}, {"typical_bytes", train::to_json(typical)}, {"largest_tokens", worst}, {"largest_bytes", train::to_json(largest)},
-                                      {"generation_bytes", model->generation_bytes(options.decode_batch)}}, work, operations);
+  const ModelEntry* const int8 = find_compiled(entry.model, "int8", entry.device);
+  const std::size_t int8_bytes = int8 == nullptr ? 0 : int8->make()->generation_bytes(options.decode_batch);
+  if (options.json) {
+    ordered_json memory{{"typical_tokens", usual}, {"typical_bytes", train::to_json(typical)}, {"largest_tokens", worst}, {"largest_bytes", train::to_json(largest)},
+                        {"generation_bytes", model->generation_bytes(options.decode_batch)}};
+    if (int8 != nullptr) memory["int8_generation_bytes"] = int8_bytes;
+    return plan_json(options, entry, memory, work, operations);
+  }
   const auto size = train::byte_size;
   std::cout << "model " << entry.model << " (" << entry.sizes.words() << "), " << entry.precision << "\n"
             << "batch " << options.batch << " x accumulate " << options.accumulate << " x ranks " << options.ranks << " = " << schedule.samples_per_step()
@@ -100,7 +105,7 @@ int plan(const Options& options) {
   row("workspace", typical.workspace, largest.workspace);
   row("threads", typical.threads, largest.threads);
   row("total", typical.total(), largest.total());
-  std::cout << "generation, " << options.decode_batch << " at a time: " << size(model->generation_bytes(options.decode_batch)) << "\n\n"
+  std::cout << "generation, " << options.decode_batch << " at a time: " << size(model->generation_bytes(options.decode_batch)) << (int8 == nullptr ? std::string() : ", in int8 " + size(int8_bytes)) << "\n\n"
             << "a step of " << tokens_per_sample << " tokens a sample, nothing padded: " << train::fixed(operations / 1e12, 2) << " TFLOP\n"
             << "  at 100 GFLOP/s (a laptop core or two): " << train::clock_time(operations / 1e11) << " a step, "
             << train::clock_time(operations / 1e11 * static_cast<double>(options.steps)) << " in all\n"

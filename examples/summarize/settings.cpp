@@ -95,7 +95,9 @@ void take_ranks(CLI::App& command, const dist::Environment& here) {
 
 void choose_device(const CLI::App& command, const dist::Environment& here, Options& options) {
   if (command.get_option_no_throw("--device") == nullptr) options.device = "cpu";
+  if (options.precision == "int8" && options.device == "auto") options.device = "cpu";
   if (options.device == "cpu") return;
+  if (options.precision == "int8") fail(Failure::usage, "--precision int8: 8-bit weights are for the CPU; use --device cpu, or another precision");
   const auto gpus = usable_gpus().size();
   if (options.device == "auto") options.device = gpus > 0 ? "cuda" : "cpu";
   if (options.device == "cpu") return;

@@ -3,7 +3,8 @@
 # Makes a program with all of terse-summarize's commands for the models given: the struct CONFIG that HEADER defines
 # (`struct Mine : terse::models::Config<…> {};`), which `--model mine` then names and which is the program's default,
 # and any of those that come with terse (MODELS). Each model in each precision (default: all three) is one object file,
-# half a minute of compilation; the commands are compiled once, however many programs there are. CLI11 is needed.
+# half a minute of compilation; the commands are compiled once, however many programs there are. That of fp32 on the CPU also makes
+# 8-bit weights (--precision int8). CLI11 is needed.
 # DEVICES: cpu, and cuda where the target terse::cuda is there.
 #
 # This file stands beside the program's sources, in the repository as in an installed tree.
@@ -87,12 +88,21 @@ function(terse_add_summarizer)
         set(TERSE_HEADER ${header_${device}})
         string(MAKE_C_IDENTIFIER make_${MODEL}_${precision}_${device} FACTORY)
         set(instance ${generated}/${FACTORY}.${suffix_${device}})
+        set(INT8_FACTORY)
+        if(precision STREQUAL fp32 AND device STREQUAL cpu)
+          string(MAKE_C_IDENTIFIER make_${MODEL}_int8 int8)
+          set(INT8_FACTORY "std::unique_ptr<CompiledModel> ${int8}() { return std::make_unique<Int8ModelOf<${CONFIG}>>(); }\n")
+        endif()
         configure_file(${templates}/instance.cpp.in ${instance} @ONLY)
         list(APPEND instances ${instance})
         string(APPEND factory_declarations "std::unique_ptr<CompiledModel> ${FACTORY}();\n")
         string(APPEND factory_entries "      {\"${MODEL}\", \"${precision}\", \"${device}\", io::ModelSizes::of<${CONFIG}>(), ${FACTORY}},\n")
       endforeach()
     endforeach()
+    if(fp32 IN_LIST arg_PRECISIONS AND cpu IN_LIST arg_DEVICES)
+      string(APPEND factory_declarations "std::unique_ptr<CompiledModel> ${int8}();\n")
+      string(APPEND factory_entries "      {\"${MODEL}\", \"int8\", \"cpu\", io::ModelSizes::of<${CONFIG}>(), ${int8}},\n")
+    endif()
   endforeach()
   configure_file(${templates}/compiled_models.cpp.in ${generated}/compiled_models.cpp @ONLY)
 

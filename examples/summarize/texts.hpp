@@ -4,6 +4,10 @@
 #include <string>
 #include <vector>
 
+#include <nlohmann/json.hpp>
+
+#include <terse/metrics/rouge.hpp>
+
 #include "inputs.hpp"
 
 namespace summarize {
@@ -28,5 +32,10 @@ GenerateJob generate_job(const Options& options, const Checkpoint& checkpoint, s
 /// Most tokens a prompt may have, so that the new tokens fit behind it.
 /// Errors     Failure::usage: --max-new leaves no room
 std::size_t longest_prompt(const Options& options, const ModelEntry& model);
+
+/// Of each prediction, against the summary of its dialogue.
+std::vector<metrics::RougeScores> rouge_scores(const text::Dialogues& dialogues, const std::vector<std::string>& predictions);
+/// Means, or an end of the intervals, by name.
+nlohmann::ordered_json values(const metrics::RougeSummary& rouge, double metrics::Interval::*which);
 
 }  // namespace summarize

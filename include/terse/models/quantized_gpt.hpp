@@ -35,6 +35,9 @@ class QuantizedGpt : public nn::Module<GptParameters<ConfigType, P, typename P::
     constexpr void each(auto&& visit, Extent extent) { Original::InferenceScratch::each(visit, extent), quantized.each(visit, extent); }
   };
 
+  /// What its parameters and matrices take.
+  static constexpr std::size_t bytes() { return static_cast<std::size_t>(Module::flat_size) * sizeof(typename Module::Parameter) + matrix_bytes(); }
+
   explicit QuantizedGpt(const Original& model) : Module(model.device()), memory_(device().allocate(matrix_bytes())) {
     copy_parameters(model);
     std::byte* free = memory_.data();

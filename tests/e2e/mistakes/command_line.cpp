@@ -4,7 +4,7 @@
 
 namespace {
 
-const std::vector<std::string> commands{"demo", "train", "run", "evaluate", "predict", "generate", "score", "tokenize", "rouge", "plan", "report", "explain", "doctor"};
+const std::vector<std::string> commands{"demo", "train", "run", "evaluate", "predict", "generate", "score", "tokenize", "rouge", "plan", "report", "explain", "doctor", "compare"};
 
 }  // namespace
 
@@ -124,6 +124,18 @@ TEST_CASE("a --config is read as strictly as the command line") {
     check({{"train", "--config", file, "--data", job.data(), "--model", "demo", "--out", job.file("out")}, code, {words}});
   }
   check({{"train", "--config", job.file("none.json"), "--data", job.data()}, 3, {"none.json: cannot be read: No such file"}});
+  CHECK_FALSE(std::filesystem::exists(job.file("out")));
+}
+
+TEST_CASE("8-bit weights only write texts") {
+  const SmallJob job;
+  const Arguments int8{"--precision", "int8"};
+  for (const std::string command : {"train", "run"})
+    check({Arguments{command, "--data", job.data(), "--model", "demo", "--out", job.file("out")} + int8, 2, {"--precision int8: ", "evaluate, predict and generate; give " + command + " another precision"}});
+  check({Arguments{"score", "--data", job.data()} + int8, 2, {"give score another precision"}});
+  check({Arguments{"plan", "--model", "demo"} + int8, 2, {"give plan another precision"}});
+  check({Arguments{"predict", "--data", job.data(), "--device", "cuda"} + int8, 2, {"use --device cpu"}});
+  check({{"train", "--config", write(job, "config.json", "{\"precision\": \"int8\"}"), "--data", job.data(), "--model", "demo"}, 2, {"give train another precision"}});
   CHECK_FALSE(std::filesystem::exists(job.file("out")));
 }
 
