@@ -18,12 +18,13 @@ using nlohmann::ordered_json;
 
 namespace {
 
-constexpr metrics::Score metrics::RougeScores::* rouge_kinds[] = {&metrics::RougeScores::rouge1, &metrics::RougeScores::rouge2, &metrics::RougeScores::rougeL, &metrics::RougeScores::rougeLsum};
+using metrics::RougeScores;
+constexpr metrics::Score RougeScores::* rouge_kinds[] = {&RougeScores::rouge1, &RougeScores::rouge2, &RougeScores::rougeL, &RougeScores::rougeLsum};
 
 /// What a precision makes of the dialogues.
 struct Written {
   std::vector<std::string> texts;
-  std::vector<metrics::RougeScores> scores;
+  std::vector<RougeScores> scores;
 };
 
 /// How far a precision's expectations are from the full one's, over all targets.
@@ -80,8 +81,8 @@ Distance distance(const Options& options, const Checkpoint& full, const ModelEnt
 }
 
 /// Of each dialogue: so the interval is that of pairs.
-std::vector<metrics::RougeScores> differences(const Written& other, const Written& full) {
-  std::vector<metrics::RougeScores> result(full.scores.size());
+std::vector<RougeScores> differences(const Written& other, const Written& full) {
+  std::vector<RougeScores> result(full.scores.size());
   for (std::size_t i = 0; i < result.size(); ++i)
     for (const auto kind : rouge_kinds) (result[i].*kind).f1 = (other.scores[i].*kind).f1 - (full.scores[i].*kind).f1;
   return result;
@@ -90,8 +91,10 @@ std::vector<metrics::RougeScores> differences(const Written& other, const Writte
 /// The precisions to be held against fp32.
 std::vector<const ModelEntry*> others(const Options& options, const ModelEntry& full) {
   std::vector<const ModelEntry*> found;
-  for (const auto& entry : compiled_models())
-    if (entry.model == full.model && entry.device == full.device && entry.precision != full.precision && (options.precision == "auto" || options.precision == entry.precision)) found.push_back(&entry);
+  for (const auto& entry : compiled_models()) {
+    const bool is_wanted = options.precision == "auto" || options.precision == entry.precision;
+    if (is_wanted && entry.model == full.model && entry.device == full.device && entry.precision != full.precision) found.push_back(&entry);
+  }
   if (found.empty())
     fail(Failure::usage, "--precision ", options.precision, ": nothing to hold against fp32 on ", full.device, "; compiled in are ", models_in_words(full.device));
   return found;
@@ -109,8 +112,8 @@ void print_comparison(const ordered_json& result) {
     for (const char* kind : {"rouge1", "rouge2", "rougeL", "rougeLsum"}) {
       std::string name = kind;
       name.resize(14, ' ');
-      std::cout << "  " << name << number(other[kind], 4) << ", fp32 " << number(full[kind], 4) << ": " << number(difference[kind], 4) << " more (95% interval of pairs "
-                << number(difference["low"][kind], 4) << " - " << number(difference["high"][kind], 4) << ")\n";
+      std::cout << "  " << name << number(other[kind], 4) << ", fp32 " << number(full[kind], 4) << ", difference " << number(difference[kind], 4) << "  (95% interval "
+                << number(difference["low"][kind], 4) << " to " << number(difference["high"][kind], 4) << ")\n";
     }
   }
 }
@@ -127,7 +130,8 @@ int compare(const Options& options) {
   if (samples.samples.empty()) fail(Failure::bad_input, samples.warning(dialogues.file), "; so none is left");
   warn(options, samples.warning(dialogues.file));
   const auto written = write_greedily(options, full, dialogues);
-  ordered_json result{{"samples", dialogues.rows.size()}, {"targets", 0}, {"fp32", values(metrics::summarize(written.scores, options.seed), &metrics::Interval::mean)}, {"compared", ordered_json::array()}};
+  const auto means = [&](const Written& of) { return values(metrics::summarize(of.scores, options.seed), &metrics::Interval::mean); };
+  ordered_json result{{"samples", dialogues.rows.size()}, {"targets", 0}, {"fp32", means(written)}, {"compared", ordered_json::array()}};
   for (const ModelEntry* entry : entries) {
     Checkpoint cheap = full;
     cheap.entry = entry;
@@ -137,7 +141,7 @@ int compare(const Options& options) {
     const auto difference = metrics::summarize(differences(its, written), options.seed);
     ordered_json one{{"precision", entry->precision}, {"divergence", distances.mean_divergence()}, {"same_best", distances.same_best_share()},
                      {"same_texts", static_cast<double>(same) / static_cast<double>(written.texts.size())}};
-    one.update(values(metrics::summarize(its.scores, options.seed), &metrics::Interval::mean));
+    one.update(means(its));
     one["difference"] = values(difference, &metrics::Interval::mean);
     one["difference"]["low"] = values(difference, &metrics::Interval::low);
     one["difference"]["high"] = values(difference, &metrics::Interval::high);

@@ -25,7 +25,7 @@ class Run {
  public:
   Run(const Model& model, TokenId end_of_text, GeneratorMemory<Model>& memory, std::span<const Prompt> prompts, const Strategy& strategy, const Observer& observer)
       : model_(model), end_of_text_(end_of_text), memory_(memory), prompts_(prompts), strategy_(strategy), observer_(observer), width_(strategy.width()),
-        groups_(memory.size.slots / width_, Group{}), texts_(memory.size.slots, context, memory.sources.on_host.slots.data), shared_(length_in_common()), asked_(static_cast<std::size_t>(memory.size.asks())) {
+        groups_(static_cast<std::size_t>(memory.size.slots / width_), Group{}), texts_(memory.size.slots, context, memory.sources.on_host.slots.data), shared_(length_in_common()), asked_(static_cast<std::size_t>(memory.size.asks())) {
     auto& device = model.device();
     results_.resize(prompts.size() * static_cast<std::size_t>(strategy.returned));
     for (std::size_t i = 0; i < results_.size(); ++i) results_[i].ids.reserve(static_cast<std::size_t>(std::max<Index>(0, most_new(prompts[i / static_cast<std::size_t>(strategy.returned)]))));
@@ -296,8 +296,8 @@ class Run {
       for (const auto& next : search.running()) taken_.push_back(next.id);
     }
     if (!std::ranges::all_of(searches, &BeamSearch::is_over)) return go_on(slot, length_before, searches);
-    for (const auto& search : std::views::reverse(searches))
-      for (const auto& text : search.ended()) keep(groups_[static_cast<std::size_t>(group)].prompt, text.ids, text.logprob, text.stop);
+    for (auto search = searches.rbegin(); search != searches.rend(); ++search)  // std::views::reverse doesn't compile with clang 14 and libstdc++ 12
+      for (const auto& text : search->ended()) keep(groups_[static_cast<std::size_t>(group)].prompt, text.ids, text.logprob, text.stop);
     return finish(group);
   }
 
