@@ -3,7 +3,7 @@
 
   engines.py --csv dev.csv --bench build/benchmark/bin/bench_decode [--threads 2]
 
-transformers pads on the left; CTranslate2 sorts and batches by itself. Each runs with several batch sizes, the best counts. terse runs in between. Needs torch,
+transformers pads on the left; CTranslate2 sorts and batches by itself. Each runs with several batch sizes, the best counts. terse runs before and after them. Needs torch,
 transformers and ctranslate2. Prints a table of new tokens a second, prompts' reading included.
 """
 import json
@@ -68,21 +68,22 @@ def main():
     torch.manual_seed(0)
     prompts = [sample["ids"][:sample["prompt"]] for sample in load_samples(options.csv, load_tokenizer(peer.TOKENIZER), 900)[:TEXTS]]
     model = GPT2LMHeadModel(GPT2Config()).eval()
-    rows = []
+    print("| engine | weights | batch | new tokens/s | of the roof |\n|---|---|---|---|---|", flush=True)
+
+    def show(engine, precision, batch, tokens, roof=None):
+        print(f"| {engine} | {precision} | {batch} | {tokens:.0f} | {'' if roof is None else f'{100 * roof:.0f} %'} |", flush=True)
+
+    batches = (32,) if options.quick else (8, 32)
     with tempfile.TemporaryDirectory() as folder:
         converted = convert(model, folder)
-        for precision, batches in (("fp32", (8, 32)), ("bf16", (8, 32)), ("int8", ())):
-            ours = by_terse(options.bench, precision, options)
-            if batches:
-                model.to(torch.bfloat16 if precision == "bf16" else torch.float32)
-                rows += [("transformers", precision, batch, by_transformers(model, prompts, batch), None) for batch in batches]
-            if precision != "bf16":
-                rows += [("CTranslate2", precision, batch, by_ctranslate2(converted, precision, prompts, batch, options.threads), None) for batch in (8, 32, 64)]
-            ours += by_terse(options.bench, precision, options)
-            rows += [("terse", precision, 32, *max(ours))]
-    print("| engine | weights | batch | new tokens/s | of the roof |\n|---|---|---|---|---|")
-    for engine, precision, batch, tokens, roof in rows:
-        print(f"| {engine} | {precision} | {batch} | {tokens:.0f} | {'' if roof is None else f'{100 * roof:.0f} %'} |", flush=True)
+        for precision in ("fp32", "bf16", "int8"):
+            show("terse", precision, 32, *max(by_terse(options.bench, precision, options)))
+            for batch in batches if precision != "int8" else ():
+                show("transformers", precision, batch, by_transformers(model.to(torch.bfloat16 if precision == "bf16" else torch.float32), prompts, batch))
+            for batch in batches if precision != "bf16" else ():
+                show("CTranslate2", precision, batch, by_ctranslate2(converted, precision, prompts, batch, options.threads))
+            if not options.quick:
+                show("terse", precision, 32, *max(by_terse(options.bench, precision, options)))
 
 
 if __name__ == "__main__":
