@@ -2,39 +2,17 @@
 /// A model in a folder, as transformers' `from_pretrained` reads it: model.safetensors and config.json.
 
 #include <algorithm>
-#include <cstdint>
 #include <filesystem>
-#include <initializer_list>
-#include <limits>
 #include <set>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include <nlohmann/json.hpp>
-
-#include <terse/core/json.hpp>
-#include <terse/core/packed_batch.hpp>
+#include <terse/io/config.hpp>
 #include <terse/io/safetensors.hpp>
 #include <terse/nn/model.hpp>
 
 namespace terse::io {
-
-/// What a config.json says of a GPT-2's size.
-struct ModelSizes {
-  int vocabulary = 0, context = 0, layers = 0, heads = 0, width = 0;
-  bool exact_gelu = false;
-
-  bool operator==(const ModelSizes&) const = default;
-
-  template <class Config>
-  static constexpr ModelSizes of() {
-    return {Config::vocabulary, Config::context, Config::layers, Config::heads, Config::width, Config::gelu != decltype(Config::gelu)::tanh};
-  }
-  std::string words() const {
-    return concat(layers, " layers, ", heads, " heads, width ", width, ", context ", context, ", vocabulary ", vocabulary, exact_gelu ? ", exact GELU" : "");
-  }
-};
 
 namespace detail {
 
@@ -51,70 +29,11 @@ constexpr std::string_view file_prefix() {
 
 template <class Model>
 std::string words_of() {
-  if constexpr (requires { Model::Config::heads; }) return ModelSizes::of<typename Model::Config>().words();
+  if constexpr (requires { requires models::ModelConfig<typename Model::Config>; }) return ModelSizes::of<typename Model::Config>().words();
   else return concat(Model::table.size(), " tensors, the first ", in_quotes(Model::table.front().name.view()));
 }
 
 }  // namespace detail
-
-/// The sizes in a config.json's text. What isn't a GPT-2 as models::Gpt computes it is refused, since its numbers would be silently wrong. `name`: the file's, for messages.
-///
-/// Errors     Failure::bad_input: not JSON, not a GPT-2, or one with other formulas
-inline ModelSizes parse_config(std::string_view text, const std::string& name) {
-  const auto config = parse_json(text, {name, "copy or write it again", 32});
-  if (!config.is_object()) fail(Failure::bad_input, name, ": ", in_words(config), ", not the configuration of a GPT-2");
-  const auto size = [&](const char* key) {
-    if (!config.contains(key)) fail(Failure::bad_input, name, ": \"", key, "\" is missing: not the configuration of a GPT-2");
-    const auto& value = config[key];
-    if (!value.is_number_integer() || value < 1 || value > std::numeric_limits<int>::max())
-      fail(Failure::bad_input, name, ": \"", key, "\" is ", in_words(value), ", a whole number from 1 to ", std::numeric_limits<int>::max(), " expected");
-    return value.get<int>();
-  };
-  const auto require = [&](const char* key, std::initializer_list<nlohmann::json> known) {
-    if (config.contains(key) && std::ranges::find(known, config[key]) == known.end())
-      fail(Failure::bad_input, name, ": \"", key, "\" is ", in_words(config[key]), ", ", in_words(*known.begin()), " expected: not a GPT-2 as it is computed here");
-  };
-  require("model_type", {"gpt2"});
-  const ModelSizes sizes{size("vocab_size"), size("n_positions"), size("n_layer"), size("n_head"), size("n_embd"),
-                         config.contains("activation_function") && config["activation_function"] == "gelu"};
-  require("activation_function", {"gelu_new", "gelu_pytorch_tanh", "gelu"});
-  require("layer_norm_epsilon", {1e-5});
-  require("n_inner", {nullptr, 4 * std::int64_t{sizes.width}});
-  require("scale_attn_weights", {true});
-  require("scale_attn_by_inverse_layer_idx", {false});
-  return sizes;
-}
-
-/// The sizes in a config.json.
-/// Errors     those of parse_config, and Failure::bad_input where the file cannot be read
-inline ModelSizes read_config(const std::filesystem::path& path) { return parse_config(read_file(path), path.string()); }
-
-/// config.json and generation_config.json. Dropout is what transformers would train on with.
-inline void write_config(const std::filesystem::path& folder, const ModelSizes& sizes, TokenId end_of_text, double dropout, const nlohmann::json& generation) {
-  const nlohmann::ordered_json config{{"architectures", {"GPT2LMHeadModel"}},
-                                      {"model_type", "gpt2"},
-                                      {"vocab_size", sizes.vocabulary},
-                                      {"n_positions", sizes.context},
-                                      {"n_ctx", sizes.context},
-                                      {"n_embd", sizes.width},
-                                      {"n_layer", sizes.layers},
-                                      {"n_head", sizes.heads},
-                                      {"n_inner", nullptr},
-                                      {"activation_function", sizes.exact_gelu ? "gelu" : "gelu_new"},
-                                      {"layer_norm_epsilon", 1e-5},
-                                      {"initializer_range", 0.02},
-                                      {"resid_pdrop", dropout},
-                                      {"embd_pdrop", dropout},
-                                      {"attn_pdrop", dropout},
-                                      {"bos_token_id", end_of_text},
-                                      {"eos_token_id", end_of_text},
-                                      {"tie_word_embeddings", true},
-                                      {"torch_dtype", "float32"}};
-  write_file(folder / "config.json", config.dump(2) + "\n");
-  nlohmann::ordered_json defaults{{"bos_token_id", end_of_text}, {"eos_token_id", end_of_text}};
-  defaults.update(generation);
-  write_file(folder / "generation_config.json", defaults.dump(2) + "\n");
-}
 
 /// Adds the tensors of a flat buffer of the model's layout, under its parameters' names with `prefix` before them; no padding.
 template <nn::Model Model, Real T>
@@ -160,10 +79,11 @@ void read_weights(const Safetensors& file, T* flat) {
   for (const nn::ParameterInfo& parameter : Model::table) expected.insert(prefix + std::string(parameter.name.view()));
   for (const auto& [name, info] : file.tensors()) {
     if (expected.contains(name) || name.ends_with(".attn.bias") || name.ends_with(".attn.masked_bias")) continue;
-    const TensorInfo* embedding = file.find(prefix + "wte.weight");
+    const std::string_view first = Model::table.front().name.view();  // the embedding
+    const TensorInfo* embedding = file.find(prefix + std::string(first));
     if (name == "lm_head.weight" && embedding != nullptr) {
       if (info.dtype == embedding->dtype && std::ranges::equal(info.bytes, embedding->bytes)) continue;
-      fail(Failure::bad_input, file.name(), ": tensor \"lm_head.weight\" differs from wte.weight: a head of its own isn't supported");
+      fail(Failure::bad_input, file.name(), ": tensor \"lm_head.weight\" differs from ", first, ": a head of its own isn't supported");
     }
     fail(Failure::bad_input, file.name(), ": tensor ", in_quotes(name), " isn't part of this model (", detail::words_of<Model>(), "); is this another model's file?");
   }
