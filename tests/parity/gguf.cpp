@@ -1,6 +1,7 @@
 // Judges: the Python package gguf 0.19, and transformers 5.23 for a llama's names and layout (goldens: tests/goldens/gguf_files.py).
 #include <terse/io/gguf.hpp>
 #include <terse/models/gpt.hpp>
+#include <terse/nn/module.hpp>
 
 #include <vector>
 
@@ -13,6 +14,24 @@ namespace {
 
 struct Small : models::Config<models::GptConfig{.vocabulary = 37, .context = 16, .layers = 1, .heads = 2, .width = 32}> {};
 using Model = models::Gpt<Small, Fp32, Cpu>;
+
+// The parameters of gguf_llama.gguf under Hugging Face's names.
+struct LlamaLayers {
+  Matrix<float, 37, 64> tokens;
+  Vector<float, 64> input_norm, attention_norm, norm;
+  Matrix<float, 64, 64> q, o;
+  Matrix<float, 32, 64> k, v;
+  Matrix<float, 96, 64> gate, up;
+  Matrix<float, 64, 96> down;
+  constexpr void parameters(auto&& visit) {
+    visit("model.embed_tokens.weight", tokens), visit("model.norm.weight", norm);
+    visit("model.layers.0.input_layernorm.weight", input_norm), visit("model.layers.0.post_attention_layernorm.weight", attention_norm);
+    visit("model.layers.0.self_attn.q_proj.weight", q), visit("model.layers.0.self_attn.k_proj.weight", k);
+    visit("model.layers.0.self_attn.v_proj.weight", v), visit("model.layers.0.self_attn.o_proj.weight", o);
+    visit("model.layers.0.mlp.gate_proj.weight", gate), visit("model.layers.0.mlp.up_proj.weight", up), visit("model.layers.0.mlp.down_proj.weight", down);
+  }
+};
+using Llama = nn::Module<LlamaLayers>;
 
 std::vector<float> values_of(const auto& file, std::string_view name, const io::Shape& shape, std::size_t count) {
   std::vector<float> values(count);
@@ -92,6 +111,25 @@ TEST_CASE("a llama's tensors are those that transformers reads") {
   CHECK_THROWS_WITH(weights.read<float>("model.layers.0.self_attn.q_proj.weight", {32, 64}, std::span(values)),
                     Catch::Contains("gguf_llama.gguf: tensor \"blk.0.attn_q.weight\": shape is (64, 64), (32, 64) expected"));
   CHECK_THROWS_WITH(weights.read<float>("model.layers.1.mlp.up_proj.weight", {32, 64}, std::span(values)), Catch::Contains("tensor \"blk.1.ffn_up.weight\": is missing"));
+}
+
+TEST_CASE("a llama is read from GGUF as from safetensors, and written again") {
+  Cpu cpu(1);
+  Llama expected(cpu), read(cpu), again(cpu);
+  const auto same = [&](const Llama& model) { return std::equal(expected.flat(), expected.flat() + Llama::flat_size, model.flat()); };
+  io::read_weights<Llama>(golden("gguf_llama.safetensors"), expected.flat());
+  io::read_weights<Llama>(golden("gguf_llama.gguf"), read.flat());
+  CHECK(same(read));
+  const auto sizes = io::read_llama_sizes(io::GgufFile::open(golden("gguf_llama.gguf")));
+  const TemporaryFolder folder;
+  io::write_gguf_weights<Llama>(folder.path() / "ours.gguf", read.flat(), io::gguf_metadata(sizes, "ours"), io::GgmlType::f32);
+  io::read_weights<Llama>(folder.path() / "ours.gguf", again.flat());
+  CHECK(same(again));
+  const auto ours = io::GgufFile::open(folder.path() / "ours.gguf"), theirs = io::GgufFile::open(golden("gguf_llama.gguf"));
+  CHECK(io::read_llama_sizes(ours) == sizes);
+  for (const auto& [name, tensor] : theirs.tensors())  // in the file's own layout too, as the reference wrote it
+    CHECK(values_of(ours, name, tensor.shape, static_cast<std::size_t>(tensor.rows() * tensor.columns())) ==
+          values_of(theirs, name, tensor.shape, static_cast<std::size_t>(tensor.rows() * tensor.columns())));
 }
 
 TEST_CASE("a GPT-2 is read from GGUF as from safetensors, and written again") {
