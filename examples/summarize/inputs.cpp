@@ -6,6 +6,7 @@
 #include <set>
 #include <utility>
 
+#include <terse/io/gguf/tokenizer.hpp>
 #include <terse/models/config.hpp>
 #include <terse/text/bpe_trainer.hpp>
 #include <terse/text/utf8.hpp>
@@ -27,7 +28,7 @@ std::filesystem::path gpt2_tokenizer() {
 }
 
 text::Bpe resolve_tokenizer(const Options& options, const ModelEntry& entry, const text::Dialogues& dialogues) {
-  if (!options.tokenizer.empty()) return text::Bpe::load(options.tokenizer);
+  if (!options.tokenizer.empty()) return io::load_tokenizer(options.tokenizer);
   if (options.init != "scratch") {
     const std::filesystem::path init = options.init;
     const auto folder = std::filesystem::is_directory(init) ? init : init.parent_path();
@@ -43,11 +44,12 @@ text::Bpe resolve_tokenizer(const Options& options, const ModelEntry& entry, con
        gpt2.empty() ? "examples/summarize/gpt2 of terse's sources" : gpt2.string());
 }
 
-/// `folder`: the tokenizer's, for the message.
-void require_fit(const text::Bpe& tokenizer, const std::filesystem::path& folder, const ModelEntry& entry) {
-  if (tokenizer.vocabulary() > entry.sizes.vocabulary)
-    fail(Failure::bad_input, (folder / (std::filesystem::exists(folder / "vocab.json") ? "vocab.json" : "tokenizer.json")).string(), ": has ", tokenizer.vocabulary(), " ids, --model ", entry.model, " only ", entry.sizes.vocabulary,
-         "; use the tokenizer that belongs to the model");
+/// `path`: the tokenizer's folder or file, for the message.
+void require_fit(const text::Bpe& tokenizer, const std::filesystem::path& path, const ModelEntry& entry) {
+  if (tokenizer.vocabulary() <= entry.sizes.vocabulary) return;
+  const auto in = [&](const char* file) { return std::filesystem::exists(path / file); };
+  fail(Failure::bad_input, (in("tokenizer.json") ? path / "tokenizer.json" : in("vocab.json") ? path / "vocab.json" : path).string(), ": has ", tokenizer.vocabulary(), " ids, --model ", entry.model,
+       " only ", entry.sizes.vocabulary, "; use the tokenizer that belongs to the model");
 }
 
 text::Samples samples_of(const Options& options, const text::Bpe& tokenizer, const text::Dialogues& dialogues, const ModelEntry& entry) {
