@@ -132,7 +132,7 @@ void add_training(CLI::App& command, Options& o) {
   const auto fraction = from_to(0.0, 0.999999);
   command.add_option("--validation", o.validation, "CSV to judge by; default: a part of --data");
   command.add_option("--validation-split", o.validation_split, "part of --data to judge by")->check(fraction)->capture_default_str();
-  command.add_option("--init", o.init, "scratch, or a folder or .safetensors file of GPT-2 weights")->capture_default_str();
+  command.add_option("--init", o.init, "scratch, or a .safetensors or .gguf file of weights, or the folder of one")->capture_default_str();
   command.add_option("--batch", o.batch, "samples per rank and micro-batch")->check(from_to(1L, 65536L))->capture_default_str();
   command.add_option("--accumulate", o.accumulate, "micro-batches per rank and step")->check(from_to(1L, 65536L))->capture_default_str();
   command.add_option("--steps", o.steps, "optimizer steps")->check(positive)->capture_default_str();
@@ -300,7 +300,7 @@ void define_commands(CLI::App& app, Options& o) {
   explain.add_option("--data", o.data, "CSV with the columns id, dialogue, summary")->required();
   add_model(explain, o);
   add_tokenizer(explain, o, "default: the --init folder; the demo model trains its own on the data");
-  explain.add_option("--init", o.init, "scratch, or a folder or .safetensors file of GPT-2 weights")->capture_default_str();
+  explain.add_option("--init", o.init, "scratch, or a .safetensors or .gguf file of weights, or the folder of one")->capture_default_str();
   explain.add_flag("--json", o.json, "as JSON");
 
   CLI::App& doctor = add_command(app, "doctor", "what this build can do, what the machine has, and what would go wrong");
