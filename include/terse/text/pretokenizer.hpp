@@ -13,6 +13,7 @@
 #include <string_view>
 
 #include <terse/core/error.hpp>
+#include <terse/text/ascii_pieces.hpp>
 #include <terse/text/utf8.hpp>
 
 namespace terse::text {
@@ -38,7 +39,8 @@ class Pretokenizer {
       std::string_view run = text.substr(0, utf8_prefix(text));
       text.remove_prefix(run.size());
       while (!run.empty()) {
-        const std::string_view piece = run.substr(0, piece_length(run, match.get()));
+        const std::size_t quickly = ascii_piece(run);
+        const std::string_view piece = run.substr(0, quickly > 0 ? quickly : piece_length(run, match.get()));
         visit(piece);
         run.remove_prefix(piece.size());
       }
