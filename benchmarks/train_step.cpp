@@ -1,4 +1,5 @@
-// A training step of GPT-2 124M (forward, backward, clip, AdamW) on the first dialogues, and its matrix products alone.
+// A training step of GPT-2 124M (forward, backward, clip, AdamW) on the first dialogues, its matrix products alone, and a step on as many
+// tokens in long documents and in short ones.
 // Each is one step after one that touches the memory; more of them: --benchmark_repetitions.
 #include <benchmark/benchmark.h>
 
@@ -23,17 +24,28 @@ void count(benchmark::State& state, Index tokens, Index targets) {
   state.counters["targets"] = static_cast<double>(targets);
 }
 
+/// 1024 tokens in documents of state.range(0); of each the same share are targets.
+std::vector<text::Sample> documents(const benchmark::State& state) {
+  const auto length = static_cast<std::size_t>(state.range(0));
+  std::vector<text::Sample> samples;
+  for (std::size_t first = 0; first < 1024; first += length) {
+    text::Sample sample{.row = static_cast<std::int64_t>(samples.size()), .prompt = length + 1 - length / 6, .ids = {}};
+    for (std::size_t i = 0; i <= length; ++i) sample.ids.push_back(static_cast<TokenId>((first + i) * 7919 % models::Gpt2::vocabulary));
+    samples.push_back(std::move(sample));
+  }
+  return samples;
+}
+
 template <Precision P>
-void train_step(benchmark::State& state) {
+void time_step(benchmark::State& state, const std::vector<text::Sample>& data, float dropped) {
   using Model = models::Gpt<models::Gpt2, P, Cpu>;
-  const auto data = samples(state);
-  std::vector<std::uint32_t> numbers(data.samples.size());
+  std::vector<std::uint32_t> numbers(data.size());
   std::iota(numbers.begin(), numbers.end(), 0u);
   Cpu cpu;
   Model model(cpu);
   dist::Solo solo;
-  text::BatchStorage storage(text::capacity_of(data.samples, numbers, numbers.size()));
-  const PackedBatch batch = text::pack(data.samples, numbers, storage);
+  text::BatchStorage storage(text::capacity_of(data, numbers, numbers.size()));
+  const PackedBatch batch = text::pack(data, numbers, storage);
   const auto targets = static_cast<Index>(batch.targets.size());
   cpu.reserve_workspace(train::workspace_bytes<Model>(batch.tokens()));
   cpu.reserve_thread_scratch(train::thread_bytes<Model>());
@@ -41,7 +53,7 @@ void train_step(benchmark::State& state) {
   optim::AdamW adamw(model);
   nn::initialize<Model>(adamw.master(), 42);
   adamw.give_parameters();
-  const ops::DropoutPlan dropout{static_cast<float>(state.range(1)) / 100, 42};
+  const ops::DropoutPlan dropout{dropped, 42};
   const double flops = bench::matmul_flops(batch.tokens(), targets), least = bench::least_seconds<typename P::Activation>(cpu, {.flops = flops});
   const auto step = [&] {
     ddp.clear();
@@ -53,6 +65,13 @@ void train_step(benchmark::State& state) {
   bench::report(state, {.flops = flops}, least);
   count(state, batch.tokens(), targets);
 }
+
+template <Precision P>
+void train_step(benchmark::State& state) {
+  time_step<P>(state, samples(state).samples, static_cast<float>(state.range(1)) / 100);
+}
+
+void document_step(benchmark::State& state) { time_step<Fp32>(state, documents(state), 0); }
 
 /// The step's matrix products and nothing else, through the same library.
 template <Precision P>
@@ -112,5 +131,6 @@ void step(benchmark::internal::Benchmark* benchmark) { benchmark->Iterations(1)-
 
 BENCHMARK(train_step<Fp32>)->Name("train_step/fp32")->ArgNames({"samples", "dropout_percent"})->Args({4, 0})->Args({16, 0})->Args({16, 10})->Apply(step);
 BENCHMARK(train_step<Bf16Mixed>)->Name("train_step/bf16")->ArgNames({"samples", "dropout_percent"})->Args({16, 0})->Apply(step);
+BENCHMARK(document_step)->Name("train_step_documents/fp32")->ArgName("length")->Arg(256)->Arg(1024)->Apply(step);
 BENCHMARK(matrix_products<Fp32>)->Name("train_step_matmuls/fp32")->ArgName("samples")->Arg(4)->Arg(16)->Apply(step);
 BENCHMARK(matrix_products<Bf16Mixed>)->Name("train_step_matmuls/bf16")->ArgName("samples")->Arg(16)->Apply(step);
