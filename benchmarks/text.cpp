@@ -68,13 +68,13 @@ void rouge_pairs(benchmark::State& state) {
 
 }  // namespace
 
-BENCHMARK(bpe_encode)->Name("bpe/encode")->Unit(benchmark::kMillisecond)->UseRealTime();
-BENCHMARK(bpe_encode)->Name("bpe/encode")->Unit(benchmark::kMillisecond)->UseRealTime()->Threads(static_cast<int>(std::max(2u, std::thread::hardware_concurrency())));
-BENCHMARK(bpe_one_letter)->Name("bpe/one_letter")->Unit(benchmark::kMillisecond)->UseRealTime();
-BENCHMARK(bpe_train)->Name("bpe/train")->Unit(benchmark::kMillisecond)->UseRealTime();
-BENCHMARK(rouge_pairs)->Name("rouge/pairs")->Unit(benchmark::kMillisecond)->UseRealTime();
+BENCHMARK(bpe_encode)->Name("bpe/encode")->Unit(benchmark::kMillisecond)->UseRealTime()->MeasureProcessCPUTime();
+BENCHMARK(bpe_encode)->Name("bpe/encode")->Unit(benchmark::kMillisecond)->UseRealTime()->MeasureProcessCPUTime()->Threads(static_cast<int>(std::max(2u, std::thread::hardware_concurrency())));
+BENCHMARK(bpe_one_letter)->Name("bpe/one_letter")->Unit(benchmark::kMillisecond)->UseRealTime()->MeasureProcessCPUTime();
+BENCHMARK(bpe_train)->Name("bpe/train")->Unit(benchmark::kMillisecond)->UseRealTime()->MeasureProcessCPUTime();
+BENCHMARK(rouge_pairs)->Name("rouge/pairs")->Unit(benchmark::kMillisecond)->UseRealTime()->MeasureProcessCPUTime();
 
 [[maybe_unused]] static const auto* const corpus =
     std::getenv("TERSE_BENCH_CORPUS") == nullptr
         ? nullptr
-        : benchmark::RegisterBenchmark("bpe/train_corpus", bpe_train_corpus)->Unit(benchmark::kMillisecond)->UseRealTime()->Iterations(1);
+        : benchmark::RegisterBenchmark("bpe/train_corpus", bpe_train_corpus)->Unit(benchmark::kMillisecond)->UseRealTime()->MeasureProcessCPUTime()->Iterations(1);
