@@ -2,6 +2,7 @@
 #include <terse/decode/generator.hpp>
 #include <terse/dist/world.hpp>
 #include <terse/models/gpt.hpp>
+#include <terse/models/llama.hpp>
 #include <terse/models/quantized_gpt.hpp>
 #include <terse/nn/initialize.hpp>
 #include <terse/train/saved_state.hpp>
@@ -22,7 +23,7 @@ int capability_of(const Device& device) {
 template <class Config, Precision P, class Device = Cpu>
 class CompiledModelOf : public CompiledModel {
  protected:
-  using Model = models::Gpt<Config, P, Device>;
+  using Model = models::Model<Config, P, Device>;
 
  public:
   train::MemoryPlan plan(Index token_capacity, Index sequences, int threads, const train::TrainOptions& options, int capability) const override {

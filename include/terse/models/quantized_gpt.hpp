@@ -14,11 +14,11 @@ namespace terse::models {
 ///   decode::Generator generator(quantized, end_of_text);
 ///
 /// Errors     Failure::device: out of memory
-template <ModelConfig ConfigType, Precision P>
-class QuantizedGpt : public nn::Module<GptParameters<ConfigType, P, typename P::Parameter, nn::QuantizedLinear>,
-                                       GptParameters<ConfigType, P, typename P::Parameter, nn::QuantizedLinear>, P, Cpu> {
+template <class ConfigType, Precision P>
+class QuantizedGpt : public nn::Module<GptParameters<ConfigType, P, typename P::Parameter, nn::QuantizedLayers>,
+                                       GptParameters<ConfigType, P, typename P::Parameter, nn::QuantizedLayers>, P, Cpu> {
   using Original = Gpt<ConfigType, P, Cpu>;
-  using Parameters = GptParameters<ConfigType, P, typename P::Parameter, nn::QuantizedLinear>;
+  using Parameters = GptParameters<ConfigType, P, typename P::Parameter, nn::QuantizedLayers>;
   using Module = nn::Module<Parameters, Parameters, P, Cpu>;
   using Head = ops::Int8Matrix<Original::C, Original::padded_V>;
 
@@ -46,15 +46,16 @@ class QuantizedGpt : public nn::Module<GptParameters<ConfigType, P, typename P::
     for (std::size_t l = 0; l < weights().blocks.size(); ++l) {
       auto& to = weights().blocks[l];
       const auto& from = model.weights().blocks[l];
-      quantize(to.qkv, from.qkv), quantize(to.projection, from.projection), quantize(to.up, from.up), quantize(to.down, from.down);
+      quantize(to.attention.qkv, from.attention.qkv), quantize(to.attention.projection, from.attention.projection);
+      quantize(to.mlp.up, from.mlp.up), quantize(to.mlp.down, from.mlp.down);
     }
     bind(head_), ops::quantize_transposed(device(), model.weights().tokens, head_);
   }
 
   /// As Gpt's.
   void infer(const ops::CacheRows& rows, std::span<const std::int32_t> ask, const Cache& cache, InferenceScratch scratch) const {
-    const auto head = [&](auto x, auto logits) { ops::int8_matmul(device(), x, head_, logits, scratch.quantized); };
-    Original::infer_with(device(), weights(), head, rows, ask, cache, scratch, scratch.quantized);
+    const auto logits_of = [&](auto x, auto logits) { ops::int8_matmul(device(), x, head_, logits, scratch.quantized); };
+    Original::infer_with(device(), weights(), logits_of, rows, ask, cache, scratch, scratch.quantized);
   }
 
  private:
