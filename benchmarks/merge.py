@@ -13,7 +13,7 @@ import subprocess
 import sys
 
 MILLISECONDS = {"ns": 1e-6, "us": 1e-3, "ms": 1.0, "s": 1e3}
-COUNTERS = ("roof", "GFLOP/s", "GB/s", "tokens/s", "new tokens/s", "tokens", "targets", "bytes_per_second", "items_per_second")
+COUNTERS = ("roof", "GFLOP/s", "GB/s", "tokens/s", "new tokens/s", "tokens", "targets", "bytes_per_second", "items_per_second", "peak_bytes", "plan_bytes")
 
 
 def read(path):
@@ -28,12 +28,14 @@ def terse_work(results):
             if run.get("error_occurred"):
                 raise SystemExit(f"merge: {run['name']}: {run.get('error_message')}")
             if run["run_type"] == "iteration":
-                name = re.sub(r"/(real_time|manual_time|iterations:\d+|repeats:\d+)", "", run["run_name"])
+                name = re.sub(r"/(real_time|process_time|manual_time|iterations:\d+|repeats:\d+)", "", run["run_name"])
                 runs.setdefault(name, []).append(run)
     work = {}
     for name, repeated in runs.items():
         seconds = [run["real_time"] * MILLISECONDS[run["time_unit"]] * 1e-3 for run in repeated]
         work[name] = {"seconds": statistics.median(seconds), "best": min(seconds), "runs": len(seconds)}
+        if "/process_time" in repeated[0]["run_name"]:
+            work[name]["cpu_seconds"] = statistics.median(run["cpu_time"] * MILLISECONDS[run["time_unit"]] * 1e-3 for run in repeated)
         work[name] |= {counter: statistics.median(run[counter] for run in repeated) for counter in COUNTERS if counter in repeated[0]}
     return work
 
@@ -67,15 +69,23 @@ def duration(seconds):
     return f"{seconds / scale:.4g} {unit}"
 
 
+def ratios(peer, terse):
+    """How many times as long the peer takes; by CPU time too where both have it: the fairer one where others use the machine."""
+    both = [key for key in ("seconds", "cpu_seconds") if key in peer and key in terse]
+    return {key.replace("seconds", "ratio"): peer[key] / terse[key] for key in both}
+
+
 def print_table(work, compile_time):
     width = max([len(name) for name in [*work, *compile_time]], default=4)
     if work:
-        print(f"{'work':<{width}}  {'terse':>10}  {'peer':>10}  {'ratio':>6}  {'roof':>5}")
-    for name, both in work.items():
-        terse, peer = both["terse"], both.get("peer")
-        ratio = f"{both['ratio']:.2f}" if peer else "-"
+        print(f"{'work':<{width}}  {'terse':>10}  {'peer':>10}  {'ratio':>6}  {'CPU':>6}  {'roof':>5}")
+    for name, all_of_it in work.items():
+        terse = all_of_it["terse"]
         roof = f"{terse['roof']:.2f}" if "roof" in terse else "-"
-        print(f"{name:<{width}}  {duration(terse['seconds']):>10}  {duration(peer and peer['seconds']):>10}  {ratio:>6}  {roof:>5}")
+        for who, peer in all_of_it.get("peers", {"peer": None}).items():
+            ratio, cpu = (f"{peer[key]:.2f}" if peer and key in peer else "-" for key in ("ratio", "cpu_ratio"))
+            note = f"  {who}" if who != "peer" else ""
+            print(f"{name:<{width}}  {duration(terse['seconds']):>10}  {duration(peer and peer['seconds']):>10}  {ratio:>6}  {cpu:>6}  {roof:>5}{note}")
     if compile_time:
         print(f"\n{'compile':<{width}}  {'time':>10}  {'memory':>10}")
     for name, cost in compile_time.items():
@@ -92,13 +102,14 @@ def main():
         peer = read(file)
         versions |= peer["versions"]
         for name, measured in peer["work"].items():
+            name, _, who = name.partition("@")
             if name not in work:
                 unmatched.append(name)
                 continue
             tokens = work[name]["terse"].get("tokens"), measured.get("tokens")
             if tokens[0] != tokens[1]:
                 raise SystemExit(f"merge: {name}: terse has {tokens[0]} tokens, the peer {tokens[1]}: not the same work")
-            work[name] |= {"peer": measured, "ratio": measured["seconds"] / work[name]["terse"]["seconds"]}
+            work[name].setdefault("peers", {})[who or "peer"] = measured | ratios(measured, work[name]["terse"])
     if unmatched:
         raise SystemExit(f"merge: terse has no benchmark of these names: {', '.join(unmatched)}")
     compiled = results / "compile_time.json"

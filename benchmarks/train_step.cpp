@@ -1,7 +1,12 @@
-// A training step of GPT-2 124M (forward, backward, clip, AdamW) on the first dialogues, and its matrix products alone.
+// A training step of GPT-2 124M (forward, backward, clip, AdamW) on the first dialogues, its matrix products alone, and a step on as many
+// tokens in long documents and in short ones; and reading the weights before the first step.
 // Each is one step after one that touches the memory; more of them: --benchmark_repetitions.
 #include <benchmark/benchmark.h>
 
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
 #include <numeric>
 
 #include <terse/terse.hpp>
@@ -23,17 +28,42 @@ void count(benchmark::State& state, Index tokens, Index targets) {
   state.counters["targets"] = static_cast<double>(targets);
 }
 
+/// From here on peak_bytes() counts, less what is given back before.
+void restart_peak() { std::ofstream("/proc/self/clear_refs") << 5; }
+
+/// The most memory that the process has had resident.
+double peak_bytes() {
+  std::ifstream status("/proc/self/status");
+  for (std::string word; status >> word;) {
+    double kib = 0;
+    if (word == "VmHWM:" && status >> kib) return 1024 * kib;
+  }
+  return 0;
+}
+
+/// 1024 tokens in documents of state.range(0); of each the same share are targets.
+std::vector<text::Sample> documents(const benchmark::State& state) {
+  const auto length = static_cast<std::size_t>(state.range(0));
+  std::vector<text::Sample> samples;
+  for (std::size_t first = 0; first < 1024; first += length) {
+    text::Sample sample{.row = static_cast<std::int64_t>(samples.size()), .prompt = length + 1 - length / 6, .ids = {}};
+    for (std::size_t i = 0; i <= length; ++i) sample.ids.push_back(static_cast<TokenId>((first + i) * 7919 % models::Gpt2::vocabulary));
+    samples.push_back(std::move(sample));
+  }
+  return samples;
+}
+
 template <Precision P>
-void train_step(benchmark::State& state) {
+void time_step(benchmark::State& state, const std::vector<text::Sample>& data, float dropped) {
   using Model = models::Gpt<models::Gpt2, P, Cpu>;
-  const auto data = samples(state);
-  std::vector<std::uint32_t> numbers(data.samples.size());
+  restart_peak();
+  std::vector<std::uint32_t> numbers(data.size());
   std::iota(numbers.begin(), numbers.end(), 0u);
   Cpu cpu;
   Model model(cpu);
   dist::Solo solo;
-  text::BatchStorage storage(text::capacity_of(data.samples, numbers, numbers.size()));
-  const PackedBatch batch = text::pack(data.samples, numbers, storage);
+  text::BatchStorage storage(text::capacity_of(data, numbers, numbers.size()));
+  const PackedBatch batch = text::pack(data, numbers, storage);
   const auto targets = static_cast<Index>(batch.targets.size());
   cpu.reserve_workspace(train::workspace_bytes<Model>(batch.tokens()));
   cpu.reserve_thread_scratch(train::thread_bytes<Model>());
@@ -41,7 +71,7 @@ void train_step(benchmark::State& state) {
   optim::AdamW adamw(model);
   nn::initialize<Model>(adamw.master(), 42);
   adamw.give_parameters();
-  const ops::DropoutPlan dropout{static_cast<float>(state.range(1)) / 100, 42};
+  const ops::DropoutPlan dropout{dropped, 42};
   const double flops = bench::matmul_flops(batch.tokens(), targets), least = bench::least_seconds<typename P::Activation>(cpu, {.flops = flops});
   const auto step = [&] {
     ddp.clear();
@@ -52,7 +82,17 @@ void train_step(benchmark::State& state) {
   for (auto _ : state) step();
   bench::report(state, {.flops = flops}, least);
   count(state, batch.tokens(), targets);
+  state.counters["peak_bytes"] = peak_bytes();
+  state.counters["plan_bytes"] = static_cast<double>(
+      train::plan<Model>(batch.tokens(), batch.sequences(), {.threads = cpu.threads(), .takes_workspace = train::takes_workspace<Model>()}).total());
 }
+
+template <Precision P>
+void train_step(benchmark::State& state) {
+  time_step<P>(state, samples(state).samples, static_cast<float>(state.range(1)) / 100);
+}
+
+void document_step(benchmark::State& state) { time_step<Fp32>(state, documents(state), 0); }
 
 /// The step's matrix products and nothing else, through the same library.
 template <Precision P>
@@ -106,11 +146,34 @@ void matrix_products(benchmark::State& state) {
   count(state, tokens, targets);
 }
 
-void step(benchmark::internal::Benchmark* benchmark) { benchmark->Iterations(1)->Unit(benchmark::kMillisecond)->UseRealTime(); }
+/// A file as Hugging Face's, in the page cache, to a model that can be trained.
+void load(benchmark::State& state) {
+  using Model = models::Gpt<models::Gpt2, Fp32, Cpu>;
+  const auto file = std::filesystem::temp_directory_path() / concat("terse-bench-", getpid(), ".safetensors");
+  {
+    Cpu cpu;
+    const Model written(cpu);
+    nn::initialize<Model>(written.flat(), 42);
+    io::write_weights<Model>(file, written.flat());
+  }
+  for (auto _ : state) {
+    Cpu cpu;
+    Model model(cpu);
+    optim::AdamW adamw(model);
+    io::read_weights<Model>(file, adamw.master());
+    adamw.give_parameters();
+  }
+  state.SetBytesProcessed(static_cast<std::int64_t>(std::filesystem::file_size(file)) * state.iterations());
+  std::filesystem::remove(file);
+}
+
+void step(benchmark::internal::Benchmark* benchmark) { benchmark->Iterations(1)->Unit(benchmark::kMillisecond)->UseRealTime()->MeasureProcessCPUTime(); }
 
 }  // namespace
 
-BENCHMARK(train_step<Fp32>)->Name("train_step/fp32")->ArgNames({"samples", "dropout_percent"})->Args({4, 0})->Args({16, 0})->Args({16, 10})->Apply(step);
+BENCHMARK(train_step<Fp32>)->Name("train_step/fp32")->ArgNames({"samples", "dropout_percent"})->Args({8, 0})->Args({16, 0})->Args({16, 10})->Apply(step);
 BENCHMARK(train_step<Bf16Mixed>)->Name("train_step/bf16")->ArgNames({"samples", "dropout_percent"})->Args({16, 0})->Apply(step);
-BENCHMARK(matrix_products<Fp32>)->Name("train_step_matmuls/fp32")->ArgName("samples")->Arg(4)->Arg(16)->Apply(step);
+BENCHMARK(document_step)->Name("train_step_documents/fp32")->ArgName("length")->Arg(256)->Arg(1024)->Apply(step);
+BENCHMARK(matrix_products<Fp32>)->Name("train_step_matmuls/fp32")->ArgName("samples")->Arg(8)->Arg(16)->Apply(step);
 BENCHMARK(matrix_products<Bf16Mixed>)->Name("train_step_matmuls/bf16")->ArgName("samples")->Arg(16)->Apply(step);
+BENCHMARK(load)->Name("load/safetensors")->Apply(step);

@@ -1,6 +1,7 @@
 """What the peers share: options, timing, and the JSON that scripts/benchmark merges.
 
-A peer prints {"versions": {package: version}, "work": {NAME: {"seconds": median, "best": …, "calls": …}}}; NAME is that of terse's benchmark.
+A peer prints {"versions": {package: version}, "work": {NAME: {"seconds": median, "best": …, "cpu_seconds": …, "calls": …}}}; NAME is that of terse's
+benchmark, with "@WHO" behind it where there is more than one peer. CPU seconds are the process's, of all threads: what counts where others use the machine too.
 """
 import argparse
 import importlib.metadata
@@ -29,12 +30,12 @@ def timed(body, repetitions, least_seconds=0.0, warm=True):
     """Calls body() `repetitions` times, or more, until they took `least_seconds`."""
     if warm:
         body()
-    seconds = []
+    seconds, cpu_seconds = [], []
     while len(seconds) < repetitions or sum(seconds) < least_seconds:
-        start = time.perf_counter()
+        start, cpu_start = time.perf_counter(), time.process_time()
         body()
-        seconds.append(time.perf_counter() - start)
-    return {"seconds": statistics.median(seconds), "best": min(seconds), "calls": len(seconds)}
+        seconds.append(time.perf_counter() - start), cpu_seconds.append(time.process_time() - cpu_start)
+    return {"seconds": statistics.median(seconds), "best": min(seconds), "cpu_seconds": statistics.median(cpu_seconds), "calls": len(seconds)}
 
 
 def print_result(packages, work):

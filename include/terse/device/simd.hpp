@@ -1,6 +1,7 @@
 #pragma once
 /// Vectors of one register, as the compiler's own vector type: every instruction set, two intrinsics.
 
+#include <cmath>
 #include <cstddef>
 #include <cstring>
 #include <limits>
@@ -75,6 +76,19 @@ struct Simd {
     else sum = _mm256_fmadd_pd(a, b, sum);
 #else
     sum += a * b;
+#endif
+  }
+
+  /// The square root of each lane, correctly rounded. By name: of std::sqrt, which may set errno, g++ vectorizes no loop.
+  [[gnu::always_inline]] static void root(Register& result, const Register& source) {
+#if defined(__AVX512F__)
+    if constexpr (std::is_same_v<Scalar, float>) result = _mm512_maskz_sqrt_ps(0xFFFF, source);
+    else result = _mm512_maskz_sqrt_pd(0xFF, source);
+#elif defined(__FMA__)
+    if constexpr (std::is_same_v<Scalar, float>) result = _mm256_sqrt_ps(source);
+    else result = _mm256_sqrt_pd(source);
+#else
+    for (int lane = 0; lane < lanes; ++lane) result[lane] = std::sqrt(source[lane]);
 #endif
   }
 

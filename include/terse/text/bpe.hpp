@@ -3,11 +3,9 @@
 
 #include <algorithm>
 #include <array>
-#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
-#include <functional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -18,6 +16,7 @@
 #include <terse/core/packed_batch.hpp>
 #include <terse/text/bpe_merger.hpp>
 #include <terse/text/bpe_tables.hpp>
+#include <terse/text/piece_table.hpp>
 #include <terse/text/pretokenizer.hpp>
 #include <terse/text/tokenizer_folder.hpp>
 
@@ -75,46 +74,25 @@ class Bpe {
   std::pair<std::size_t, TokenId> find_added(std::string_view text, SpecialTokens special) const;
   void prepare_added();
 
-  /// Token of the whole piece, or -1.
-  TokenId find_piece(std::string_view piece) const {
-    const std::uint64_t hash = std::hash<std::string_view>{}(piece);
-    for (std::size_t slot = hash & slot_mask();; slot = (slot + 1) & slot_mask()) {
-      const Slot& found = slots_[slot];
-      if (found.id < 0) return -1;
-      if (found.hash == static_cast<std::uint32_t>(hash >> 32) && token(found.id) == piece) return found.id;
-    }
-  }
-  std::size_t slot_mask() const { return slots_.size() - 1; }
   const std::string& token(TokenId id) const { return tables_.tokens[static_cast<std::size_t>(id)]; }
-
-  /// A slot of an open-addressing table that is at most half full.
-  struct Slot {
-    std::uint32_t hash = 0;
-    TokenId id = -1;
-  };
 
   BpeTables tables_;
   BpeMerger merger_;
   Pretokenizer pretokenizer_;
-  std::vector<Slot> slots_;
+  PieceTable pieces_;  ///< only tokens that merging their bytes gives: then looking a piece up is a short cut, never another answer
   TokenId end_of_text_ = -1;
   std::vector<AddedToken> added_;            ///< the longest first
   std::array<bool, 256> begins_special_{}, begins_other_{};  ///< bytes that begin an added token
 };
 
-inline Bpe::Bpe(BpeTables tables) : tables_(std::move(tables)), merger_(tables_), pretokenizer_(tables_.piece_rule), end_of_text_(tables_.end) {
-  slots_.resize(std::bit_ceil(2 * tables_.tokens.size() + 2));
+inline Bpe::Bpe(BpeTables tables)
+    : tables_(std::move(tables)), merger_(tables_), pretokenizer_(tables_.piece_rule), pieces_(tables_.tokens.size()), end_of_text_(tables_.end) {
   std::vector<TokenId> merged;
   for (TokenId id = 0; id < vocabulary(); ++id) {
     if (tables_.end < 0 && token(id) == BpeTables::end_of_text) end_of_text_ = id;
-    // Only tokens that merging their bytes gives: then looking a piece up is a short cut, never another answer.
     merged.clear();
     merger_.merge(token(id), merged);
-    if (merged.size() != 1 || merged[0] != id) continue;
-    const std::uint64_t hash = std::hash<std::string_view>{}(token(id));
-    std::size_t slot = hash & slot_mask();
-    while (slots_[slot].id >= 0) slot = (slot + 1) & slot_mask();
-    slots_[slot] = {static_cast<std::uint32_t>(hash >> 32), id};
+    if (merged.size() == 1 && merged[0] == id) pieces_.add(token(id), id);
   }
   if (end_of_text_ < 0) fail(Failure::bad_input, "the vocabulary has no ", BpeTables::end_of_text);
   prepare_added();
@@ -139,8 +117,9 @@ inline std::pair<std::size_t, TokenId> Bpe::find_added(std::string_view text, Sp
 }
 
 inline void Bpe::encode_text(std::string_view text, std::vector<TokenId>& ids) const {
+  const char* const end = text.data() + text.size();
   pretokenizer_.for_each_piece(text, [&](std::string_view piece) {
-    const TokenId id = find_piece(piece);
+    const TokenId id = pieces_.find(piece, static_cast<std::size_t>(end - piece.data()), tables_.tokens);
     id >= 0 ? ids.push_back(id) : merger_.merge(piece, ids);
   });
 }

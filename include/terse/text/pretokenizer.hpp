@@ -13,6 +13,7 @@
 #include <string_view>
 
 #include <terse/core/error.hpp>
+#include <terse/text/ascii_pieces.hpp>
 #include <terse/text/utf8.hpp>
 
 namespace terse::text {
@@ -45,7 +46,8 @@ class Pretokenizer {
       std::string_view run = text.substr(0, utf8_prefix(text));
       text.remove_prefix(run.size());
       while (!run.empty()) {
-        const std::string_view piece = run.substr(0, piece_length(run, match.get()));
+        const std::size_t quickly = rule_ == PieceRule::gpt2 ? ascii_piece(run) : 0;
+        const std::string_view piece = run.substr(0, quickly > 0 ? quickly : piece_length(run, match.get()));
         visit(piece);
         run.remove_prefix(piece.size());
       }
@@ -67,11 +69,12 @@ class Pretokenizer {
   /// Length of the piece at the beginning of `text`, which is well-formed and not empty.
   std::size_t piece_length(std::string_view text, pcre2_match_data_8* match) const;
 
+  PieceRule rule_;
   std::shared_ptr<pcre2_code_8> code_;
   bool compiled_to_machine_code_;
 };
 
-inline Pretokenizer::Pretokenizer(PieceRule rule) {
+inline Pretokenizer::Pretokenizer(PieceRule rule) : rule_(rule) {
   // \s of PCRE2 is ASCII alone, or with PCRE2_UCP has U+180E, which isn't White_Space.
   const std::string_view pattern = rule == PieceRule::gpt2
                                        ? R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^SPACE\p{L}\p{N}]+|[SPACE]+(?![^SPACE])|[SPACE]+)"

@@ -3,6 +3,7 @@
 #include "terse/text/pretokenizer.hpp"
 #include "terse/text/utf8.hpp"
 
+#include <regex>
 #include <set>
 #include <string>
 #include <vector>
@@ -14,8 +15,9 @@ namespace {
 using Pieces = std::vector<std::string>;
 
 Pieces cut(std::string_view text, PieceRule rule = PieceRule::gpt2) {
+  static const Pretokenizer gpt2(PieceRule::gpt2), smollm(PieceRule::smollm);
   Pieces pieces;
-  Pretokenizer(rule).for_each_piece(text, [&](std::string_view piece) { pieces.emplace_back(piece); });
+  (rule == PieceRule::gpt2 ? gpt2 : smollm).for_each_piece(text, [&](std::string_view piece) { pieces.emplace_back(piece); });
   return pieces;
 }
 
@@ -71,6 +73,36 @@ TEST_CASE("texts are cut as GPT-2's pattern cuts them") {
   CHECK(cut("a\n\nb") == Pieces{"a", "\n", "\n", "b"});
   CHECK(cut("a   ") == Pieces{"a", "   "});
   CHECK(cut("\u00E9t\u00E9 \u0663\u0664 \u4F60\u597D\uFF01") == Pieces{"\u00E9t\u00E9", " \u0663\u0664", " \u4F60\u597D", "\uFF01"});
+}
+
+TEST_CASE("every short text is cut as a general regular expression cuts it, where ASCII decides and where it doesn't") {
+  // Of each kind of character at least one, inside ASCII and beyond it; the letters make contractions, and beginnings of such.
+  const std::vector<std::pair<wchar_t, std::string>> characters{{L' ', " "}, {L'\n', "\n"}, {L'\'', "'"}, {L's', "s"}, {L'l', "l"}, {L'1', "1"}, {L'!', "!"},
+                                                                {L'\u00E9', "\u00E9"}, {L'\u3000', "\u3000"}};
+  const std::wregex pattern(L"'s|'t|'re|'ve|'m|'ll|'d| ?[ls\u00E9]+| ?1+| ?['!]+|[ \n\u3000]+(?![^ \n\u3000])|[ \n\u3000]+", std::regex::optimize);
+  const auto n = characters.size();
+  for (std::size_t length = 1, count = n; length <= 5; ++length, count *= n) {
+    for (std::size_t number = 0; number < count; ++number) {
+      std::wstring wide;
+      std::string text;
+      for (std::size_t i = 0, rest = number; i < length; ++i, rest /= n) wide += characters[rest % n].first, text += characters[rest % n].second;
+      Pieces expected;
+      std::size_t at = 0;
+      for (std::wsregex_iterator match(wide.begin(), wide.end(), pattern), end; match != end; ++match) {
+        std::string piece;
+        for (std::ptrdiff_t i = 0; i < match->length(); ++i, ++at)
+          for (const auto& [code, utf8] : characters) piece += code == wide[at] ? utf8 : "";
+        expected.push_back(piece);
+      }
+      if (cut(text) != expected) FAIL(text);
+    }
+  }
+}
+
+TEST_CASE("contractions, and what only begins like one") {
+  CHECK(cut("'s't'm'd're've'll") == Pieces{"'s", "'t", "'m", "'d", "'re", "'ve", "'ll"});
+  CHECK(cut("'r'v'l'rx'S'") == Pieces{"'", "r", "'", "v", "'", "l", "'", "rx", "'", "S", "'"});
+  CHECK(cut("'lx''s") == Pieces{"'", "lx", "''", "s"});
 }
 
 TEST_CASE("white space is Unicode's: U+3000 is, U+180E and U+200B aren't") {
