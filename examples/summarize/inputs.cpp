@@ -31,7 +31,7 @@ text::Bpe resolve_tokenizer(const Options& options, const ModelEntry& entry, con
   if (options.init != "scratch") {
     const std::filesystem::path init = options.init;
     const auto folder = std::filesystem::is_directory(init) ? init : init.parent_path();
-    if (std::filesystem::exists(folder / "vocab.json")) return text::Bpe::load(folder);
+    if (text::BpeTables::are_in(folder)) return text::Bpe::load(folder);
   }
   if (entry.sizes.vocabulary != models::GptConfig{}.vocabulary) {  // not GPT-2's: one of its own
     std::vector<std::string> texts;
@@ -39,14 +39,14 @@ text::Bpe resolve_tokenizer(const Options& options, const ModelEntry& entry, con
     return text::train_bpe(texts, {.vocabulary = entry.sizes.vocabulary});
   }
   const auto gpt2 = gpt2_tokenizer();
-  fail(Failure::usage, "--model ", entry.model, " needs --tokenizer DIR with vocab.json and merges.txt; GPT-2's are in ",
+  fail(Failure::usage, "--model ", entry.model, " needs --tokenizer DIR with vocab.json and merges.txt, or tokenizer.json; GPT-2's are in ",
        gpt2.empty() ? "examples/summarize/gpt2 of terse's sources" : gpt2.string());
 }
 
 /// `folder`: the tokenizer's, for the message.
 void require_fit(const text::Bpe& tokenizer, const std::filesystem::path& folder, const ModelEntry& entry) {
   if (tokenizer.vocabulary() > entry.sizes.vocabulary)
-    fail(Failure::bad_input, (folder / "vocab.json").string(), ": has ", tokenizer.vocabulary(), " ids, --model ", entry.model, " only ", entry.sizes.vocabulary,
+    fail(Failure::bad_input, (folder / (std::filesystem::exists(folder / "vocab.json") ? "vocab.json" : "tokenizer.json")).string(), ": has ", tokenizer.vocabulary(), " ids, --model ", entry.model, " only ", entry.sizes.vocabulary,
          "; use the tokenizer that belongs to the model");
 }
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include <terse/io/config.hpp>
+#include <terse/io/gguf/weights.hpp>
 #include <terse/io/safetensors.hpp>
 #include <terse/nn/model.hpp>
 
@@ -44,14 +45,14 @@ void add_tensors(std::vector<TensorToWrite>& tensors, const std::string& prefix,
   }
 }
 
-/// Reads what add_tensors named; rows that are padding become 0.
+/// Reads what add_tensors named; rows that are padding become 0. `file`: Safetensors, or GgufWeights.
 ///
 /// Errors     Failure::bad_input, naming file and tensor: missing, another shape or dtype
-template <nn::Model Model, Real T>
-void read_tensors(const Safetensors& file, const std::string& prefix, T* flat) {
+template <nn::Model Model, class File, Real T>
+void read_tensors(const File& file, const std::string& prefix, T* flat) {
   for (const nn::ParameterInfo& parameter : Model::table) {
     const auto count = static_cast<std::size_t>(parameter.saved_rows * parameter.columns);
-    file.read<T>(prefix + std::string(parameter.name.view()), detail::shape_of(parameter), std::span<T>(flat + parameter.offset, count));
+    file.template read<T>(prefix + std::string(parameter.name.view()), detail::shape_of(parameter), std::span<T>(flat + parameter.offset, count));
     std::fill_n(flat + parameter.offset + count, static_cast<std::size_t>(parameter.size()) - count, T{});
   }
 }
@@ -66,33 +67,51 @@ void write_weights(const std::filesystem::path& path, const T* flat, Metadata me
   write_safetensors(path, std::move(tensors), metadata);
 }
 
-/// Reads a model's parameters into their flat buffer; rows that are padding become 0. Names with or without the model's
-/// `file_prefix`; masks that GPT-2's old files carry are ignored; an untied head is refused.
-///
-/// Errors     Failure::bad_input, naming file and tensor: missing, surplus, another shape or dtype
-template <nn::Model Model, Real T>
-void read_weights(const Safetensors& file, T* flat) {
-  std::string prefix(detail::file_prefix<Model>());
+namespace detail {
+
+// What some files carry and no model needs: the masks of GPT-2's old ones, the frequencies of Llama's.
+inline bool is_buffer(std::string_view name) { return name.ends_with(".attn.bias") || name.ends_with(".attn.masked_bias") || name.ends_with(".rotary_emb.inv_freq"); }
+
+template <nn::Model Model, class File, Real T>
+void read_all_weights(const File& file, T* flat) {
+  std::string prefix(file_prefix<Model>());
   if (file.find(prefix + std::string(Model::table.front().name.view())) == nullptr) prefix.clear();
   read_tensors<Model>(file, prefix, flat);
   std::set<std::string, std::less<>> expected;
   for (const nn::ParameterInfo& parameter : Model::table) expected.insert(prefix + std::string(parameter.name.view()));
   for (const auto& [name, info] : file.tensors()) {
-    if (expected.contains(name) || name.ends_with(".attn.bias") || name.ends_with(".attn.masked_bias")) continue;
-    const std::string_view first = Model::table.front().name.view();  // the embedding
-    const TensorInfo* embedding = file.find(prefix + std::string(first));
+    if (expected.contains(name) || is_buffer(name)) continue;
+    const auto* embedding = file.find(prefix + std::string(Model::table.front().name.view()));
     if (name == "lm_head.weight" && embedding != nullptr) {
-      if (info.dtype == embedding->dtype && std::ranges::equal(info.bytes, embedding->bytes)) continue;
-      fail(Failure::bad_input, file.name(), ": tensor \"lm_head.weight\" differs from ", first, ": a head of its own isn't supported");
+      if (same_values(info, *embedding)) continue;
+      refuse_tensor(file.name(), name, "differs from the embedding: a head of its own isn't part of this model (", words_of<Model>(), ")");
     }
-    fail(Failure::bad_input, file.name(), ": tensor ", in_quotes(name), " isn't part of this model (", detail::words_of<Model>(), "); is this another model's file?");
+    refuse_tensor(file.name(), name, "isn't part of this model (", words_of<Model>(), "); is this another model's file?");
   }
 }
 
-/// The same from a file by its name.
+}  // namespace detail
+
+/// Reads a model's parameters into their flat buffer; rows that are padding become 0. Names with or without the model's
+/// `file_prefix`; masks and frequencies that some files carry are ignored; so is a head that is the embedding again.
+///
+/// Errors     Failure::bad_input, naming file and tensor: missing, surplus, another shape or dtype
+template <nn::Model Model, Real T>
+void read_weights(const Safetensors& file, T* flat) {
+  detail::read_all_weights<Model>(file, flat);
+}
+
+/// The same from a llama or gpt2 GGUF file, whatever its tensors' formats: they are found by Hugging Face's names (GgufWeights).
+template <nn::Model Model, Real T>
+void read_weights(const Gguf& file, T* flat) {
+  detail::read_all_weights<Model>(GgufWeights(file), flat);
+}
+
+/// The same from a file by its name; its first bytes say which of the two it is.
 template <nn::Model Model, Real T>
 void read_weights(const std::filesystem::path& path, T* flat) {
-  read_weights<Model>(SafetensorsFile::open(path), flat);
+  if (is_gguf(path)) read_weights<Model>(GgufFile::open(path), flat);
+  else read_weights<Model>(SafetensorsFile::open(path), flat);
 }
 
 }  // namespace terse::io
