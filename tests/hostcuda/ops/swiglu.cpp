@@ -32,7 +32,8 @@ TEST_CASE("SwiGLU on CUDA: a gate far from zero passes all or nothing") {
     run([&](auto& device, auto at) { ops::swiglu_backward(device, Rows<float, 2 * M>{at(x), 1}, Rows<float, M>{at(y), 1}, Rows<float, M>{at(dy), 1}, Rows<float, 2 * M>{at(dx), 1}); });
     run.agrees("y", y, M), run.agrees("dx", dx, M);
     const auto slopes = dx.from_gpu();
-    CHECK(y.from_gpu()[2] == 3000), CHECK(y.from_gpu()[3] == 0);
+    CHECK(y.from_gpu()[2] == 3000);
+    CHECK(y.from_gpu()[3] == 0);
     for (const float slope : slopes) CHECK(std::isfinite(slope));
   });
 }
