@@ -32,7 +32,10 @@ static_assert(!layers_are_defined, "terse: include <terse/cuda.hpp> before <ters
 #include <terse/ops/overflow/cuda.cuh>
 #include <terse/ops/reduce/cuda.cuh>
 #include <terse/ops/residual/cuda.cuh>
+#include <terse/ops/rms_norm/cuda.cuh>
+#include <terse/ops/rotary/cuda.cuh>
 #include <terse/ops/sample/cuda.cuh>
+#include <terse/ops/swiglu/cuda.cuh>
 #include <terse/ops/workspace/cuda.cuh>
 #include <terse/optim/update.cuh>
 
