@@ -87,6 +87,7 @@ int generate(const Options& options) {
   JsonLines answers(options.output);
   auto job = prompts.job(options, checkpoint);
   job.observer.token = [](std::size_t, TokenId) { return !interrupted(); };
+  job.observer.text = [](std::size_t, const decode::Generation&) { return !interrupted(); };
   const auto texts = checkpoint.entry->make()->generate(job);
   if (interrupted()) return static_cast<int>(Failure::interrupted);
   if (options.prompt && !options.json && options.output.empty()) {

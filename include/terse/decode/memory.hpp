@@ -77,6 +77,8 @@ class MirroredGroup {
   }
 
   void upload() const { memory_.upload(); }
+  /// Of the group's first tensor so many bytes.
+  void upload(std::size_t bytes) const { memory_.upload(bytes); }
   void download() const { memory_.download(); }
 
  private:

@@ -30,8 +30,9 @@ class Run {
     results_.resize(prompts.size() * static_cast<std::size_t>(strategy.returned));
     for (std::size_t i = 0; i < results_.size(); ++i) results_[i].ids.reserve(static_cast<std::size_t>(std::max<Index>(0, most_new(prompts[i / static_cast<std::size_t>(strategy.returned)]))));
     if (strategy.has_rules()) {
-      edits_.emplace(device, Extent{.tokens = memory.size.asks() * strategy.most_edits(vocabulary, context)});
-      rules_.emplace(vocabulary, std::span(edits_->on_host.edits.data, static_cast<std::size_t>(edits_->on_host.edits.rows)));
+      const Index most = strategy.most_edits(vocabulary, context);
+      edits_.emplace(device, Extent{.tokens = memory.size.asks() * most});
+      rules_.emplace(vocabulary, most, std::span(edits_->on_host.edits.data, static_cast<std::size_t>(edits_->on_host.edits.rows)));
     }
     if (!strategy.has_beams()) return;
     candidates_.emplace(device, Extent{.tokens = memory.size.asks() * best_of_a_row});
@@ -197,8 +198,8 @@ class Run {
     auto logits = memory_.scratch->logits;
     logits.rows = asks_;
     if (candidates_) ops::log_softmax<vocabulary>(device, logits);
-    if (rules_) {
-      edits_->upload();
+    if (rules_ && rules_->size() > 0) {
+      edits_->upload(static_cast<std::size_t>(rules_->size()) * sizeof(ops::LogitEdit));
       ops::edit<vocabulary>(device, {part(there.edit_starts, asks_ + 1), edits_->on_device.edits.data}, logits);
     }
     if (candidates_) {
@@ -393,7 +394,8 @@ class Run {
       const Index slot = static_cast<Index>(g) * width_;
       const auto ids = texts_.new_ids(slot);
       Generation& text = results_of(groups_[g].prompt)[0];
-      if (text.stop == Stop::cancelled) text.ids.assign(ids.begin(), ids.end()), text.logprob = texts_[slot].logprob;
+      if (text.stop != Stop::cancelled || ids.empty()) continue;
+      text.ids.assign(ids.begin(), ids.end()), text.logprob = texts_[slot].logprob, text.score = strategy_.score(text.logprob, ids.size());
     }
   }
 

@@ -11,6 +11,7 @@
 
 #include <concepts>
 #include <tuple>
+#include <type_traits>
 #include <utility>
 
 #include <terse/decode/stops.hpp>
@@ -107,16 +108,20 @@ constexpr bool stand_in_order() {
     if (places[i] < places[i - 1] || (places[i] == places[i - 1] && places[i] != Place::own_rule && places[i] != Place::stop && places[i] != Place::search)) return false;
   return true;
 }
+/// Settings, that is; there may be several rules and stops of one's own.
+template <class Part, class... Parts>
+constexpr bool stands_once = OwnRule<Part> || OwnStop<Part> || (int{std::is_same_v<Part, Parts>} + ...) == 1;
 constexpr bool filters(Place place) { return place >= Place::temperature && place <= Place::typical; }
 
 /// What all strategies ask of their parts.
 template <class... Parts>
 struct CheckedParts {
-  static constexpr bool known = ((place_of<Parts> != Place::none) && ...), in_order = !known || stand_in_order<Parts...>();
+  static constexpr bool known = ((place_of<Parts> != Place::none) && ...), in_order = !known || (stand_in_order<Parts...>() && (stands_once<Parts, Parts...> && ...));
   static_assert(known, "terse: a part of a decoding strategy is one of terse::decode's, or has edit(const History&, Edits&) const or stops(const History&) const");
   static_assert(in_order, "terse: the parts of a decoding strategy stand in the order they act in, each once: RepetitionPenalty, NoRepeatNgram, BadWords, MinNew, ForcedTokens, "
                           "rules of your own, Temperature, TopK, TopP, MinP, Typical, then stops, MaxNew, Seed and Draft in any order");
-  static constexpr bool has_filters = (filters(place_of<Parts>) || ...), has_search = ((place_of<Parts> == Place::search) || ...);
+  static constexpr bool has_filters = (filters(place_of<Parts>) || ...), has_search = ((place_of<Parts> == Place::search) || ...),
+                        has_draft = (std::is_same_v<Parts, Draft> || ...);
 };
 
 template <class... Parts>
@@ -167,6 +172,8 @@ class Sample {
 template <class... Parts>
 class BestOf {
   using Checked = detail::CheckedParts<Parts...>;
+  static_assert(!Checked::has_search, "terse: BestOf draws its Samples, named once and first: for Beams use Beam");
+  static_assert(!Checked::has_draft, "terse: BestOf writes several texts at a time for a prompt: Draft guesses for one; use Sample or Greedy, or leave it out");
 
  public:
   explicit BestOf(Samples samples, Parts... parts) : samples_(samples), parts_(std::move(parts)...) {}
@@ -187,6 +194,8 @@ template <class... Parts>
 class Beam {
   using Checked = detail::CheckedParts<Parts...>;
   static_assert(!Checked::has_filters, "terse: Beam looks at all tokens: Temperature, TopK, TopP, MinP and Typical are for random ones; use Sample or BestOf, or leave them out");
+  static_assert(!Checked::has_search, "terse: Beam looks for texts by its Beams, named once and first: for Samples use BestOf");
+  static_assert(!Checked::has_draft, "terse: Beam writes several texts at a time for a prompt: Draft guesses for one; use Sample or Greedy, or leave it out");
 
  public:
   explicit Beam(Beams beams, Parts... parts) : beams_(beams), parts_(std::move(parts)...) {}

@@ -79,7 +79,7 @@ struct Strategy {
   }
   /// The most edits that one text's logits can take.
   Index most_edits(Index vocabulary, Index context) const {
-    return has_rules() ? 2 * context + static_cast<Index>(bad_words.words.size()) + 2 + (own_rules.empty() ? 0 : vocabulary) : 0;
+    return has_rules() ? 2 * context + static_cast<Index>(bad_words.words.size()) + 2 + static_cast<Index>(own_rules.size()) * vocabulary : 0;
   }
   bool stops_at(const History& text) const {
     return std::ranges::any_of(stops, [&](const auto& stop) { return stop(text); });
@@ -106,6 +106,7 @@ inline void require_valid(const Strategy& strategy) {
   if (strategy.has_beams() && strategy.samples > 1) fail(Failure::usage, "beams and samples don't go together; leave one out");
   if (strategy.beams % strategy.beam_groups != 0) fail(Failure::usage, strategy.beams, " beams can't be shared out among ", strategy.beam_groups, " groups; choose a multiple");
   if (!(strategy.diversity >= 0)) fail(Failure::usage, "diversity must be at least 0: ", strategy.diversity, " given");
+  if (strategy.draft > 0 && strategy.width() > 1) fail(Failure::usage, "draft guesses where one text is written for a prompt, not ", strategy.width(), "; leave it out");
   if (strategy.greedy && strategy.samples > 1) fail(Failure::usage, "greedy samples are all the same; leave out greedy or samples");
   if (strategy.greedy || strategy.has_beams()) return;
   if (!(strategy.temperature >= 1e-6f)) fail(Failure::usage, "temperature must be at least 1e-6: ", strategy.temperature, " given; for the likeliest token use greedy");

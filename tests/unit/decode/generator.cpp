@@ -172,8 +172,12 @@ TEST_CASE("texts are observed as they grow") {
     const auto texts = generator.generate(prompts, sampled, {.token = {}, .text = [&](std::size_t, const Generation&) { return ++ended < 4; }});
     std::size_t kept = 0;
     for (std::size_t i = 0; i < prompts.size(); ++i) {
-      if (texts[i].stop == Stop::cancelled) CHECK(std::equal(texts[i].ids.begin(), texts[i].ids.end(), expected[i].ids.begin()));
-      else CHECK((same_text(texts[i], expected[i]) && ++kept > 0));
+      if (texts[i].stop == Stop::cancelled) {
+        CHECK(std::equal(texts[i].ids.begin(), texts[i].ids.end(), expected[i].ids.begin()));
+        CHECK(texts[i].score == Approx(texts[i].logprob / static_cast<double>(std::max<std::size_t>(1, texts[i].ids.size()))));
+      } else {
+        CHECK((same_text(texts[i], expected[i]) && ++kept > 0));
+      }
     }
     CHECK(kept == 4);
     CHECK(same_text(generator.generate(prompts, sampled)[5], expected[5]));  // and it can go on afterwards

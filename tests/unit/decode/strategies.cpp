@@ -125,7 +125,7 @@ TEST_CASE("guesses are what followed the same tokens before") {
 
 TEST_CASE("what rules say") {
   std::vector<ops::LogitEdit> room(64);
-  Edits edits(50, room);
+  Edits edits(50, 64, room);
   const std::vector<TokenId> ids{1, 2, 3, 1, 2};
   const auto edited = [&](const auto& rule, std::size_t prompt = 3) {
     edits.clear(), edits.begin_text();
@@ -183,6 +183,30 @@ TEST_CASE("rules and stops of one's own") {
                               return all;
                             }()}, MinNew{1}}, {}),
                     Catch::Matchers::Contains("or the strategy's rules leave no token"));
+}
+
+namespace {
+
+/// Says everything `times` times.
+struct Repeats {
+  int times = 1;
+  void edit(const History& text, Edits& edits) const {
+    for (int n = 0; n < times * static_cast<int>(text.ids.size() % 2); ++n)
+      for (TokenId id = 0; id < 50; ++id) edits.add(id, 0.25f);
+  }
+};
+
+}  // namespace
+
+TEST_CASE("each rule of one's own may say as much as there are tokens; whether a rule says too much doesn't depend on other texts") {
+  const std::vector<std::vector<TokenId>> odd{{1, 2, 3}}, even{{1, 2}, {3, 4}, {5, 6}, {7, 8}}, both{{1, 2}, {3, 4}, {1, 2, 3}, {5, 6}, {7, 8}};
+  CHECK(written(odd, Greedy{Repeats{}, Repeats{}, Repeats{}, MaxNew{3}}, {.slots = 1}).size() == 1);
+  const Strategy too_much = Greedy{Repeats{6}, MaxNew{1}};  // more than context and vocabulary have room for
+  for (const GeneratorSize size : {GeneratorSize{.slots = 1}, {.slots = 5}}) {
+    CHECK(written(even, too_much, size).size() == 4);
+    CHECK_THROWS_WITH(written(odd, too_much, size), Catch::Matchers::Contains("a decoding rule makes more edits"));
+    CHECK_THROWS_WITH(written(both, too_much, size), Catch::Matchers::Contains("a decoding rule makes more edits"));
+  }
 }
 
 TEST_CASE("beams take no token that rules forbid: fewer of them go on, and where none can, that is said") {
@@ -255,6 +279,8 @@ TEST_CASE("what strategies refuse, they say") {
   CHECK_THROWS_WITH(run({.beams = 0}), Equals("beams must be at least 1: 0 given"));
   CHECK_THROWS_WITH(run({.samples = 2, .beams = 2}), Equals("beams and samples don't go together; leave one out"));
   CHECK_THROWS_WITH(run({.greedy = true, .samples = 2}), Equals("greedy samples are all the same; leave out greedy or samples"));
+  CHECK_THROWS_WITH(run({.beams = 2, .draft = 4}), Equals("draft guesses where one text is written for a prompt, not 2; leave it out"));
+  CHECK_THROWS_WITH(run({.samples = 3, .draft = 4}), Equals("draft guesses where one text is written for a prompt, not 3; leave it out"));
   CHECK_THROWS_WITH(run({.beams = 2, .returned = 3}), Equals("3 texts of each prompt asked for, but 2 written; raise beams or samples"));
   CHECK_THROWS_WITH(run({.repetition_penalty = {0}}), Equals("repetition-penalty must be above 0: 0 given; 1 is none"));
   CHECK_THROWS_WITH(run({.min_new = {101}}), Equals("min-new 101 is more than max-new 100; raise max-new"));
