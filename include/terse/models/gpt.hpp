@@ -222,6 +222,9 @@ class Gpt<ConfigType, P, DeviceType> : public GptModule<ConfigType, P, DeviceTyp
     head(scratch.head_inputs, scratch.logits);                                                                                    // (B, P)
   }
 
+  /// Of the rows that infer ran last, what the head takes.
+  static auto hidden(const InferenceScratch& scratch) { return scratch.block.normed; }                                          // (R, C)
+
  private:
   const BlockLayer& block(int layer) const { return weights().blocks[static_cast<std::size_t>(layer)]; }
 

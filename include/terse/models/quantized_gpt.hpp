@@ -57,6 +57,9 @@ class QuantizedGpt : public nn::Module<GptParameters<ConfigType, P, typename P::
     Original::infer_with(device(), weights(), head, rows, ask, cache, scratch, scratch.quantized);
   }
 
+  /// As Gpt's.
+  static auto hidden(const InferenceScratch& scratch) { return Original::hidden(scratch); }
+
  private:
   template <class... Matrices>
   static constexpr std::size_t bytes_of() { return (std::size_t{0} + ... + round_up(Matrices::bytes(), alignment_bytes)); }

@@ -17,7 +17,8 @@ TEST_CASE("the decoding loop allocates nothing") {
   using namespace decode;
   const Strategy strategies[] = {{.greedy = true}, {.temperature = 1.5f, .top_k = 10, .top_p = 0.9f}, {.top_k = 0}, {.min_p = 0.05f, .typical = 0.9f},
                                  Sample{RepetitionPenalty{1.2f}, NoRepeatNgram{2}, BadWords{{{4}, {5, 6}}}, MinNew{2}, Temperature{1.5f}, Draft{4}},
-                                 Beam{Beams{.count = 4, .returned = 3}, NoRepeatNgram{3}}, Beam{Beams{.count = 4, .groups = 2, .diversity = 1}}, BestOf{Samples{.count = 2}}};
+                                 Beam{Beams{.count = 4, .returned = 3}, NoRepeatNgram{3}}, Beam{Beams{.count = 4, .groups = 2, .diversity = 1}}, BestOf{Samples{.count = 2}},
+                                 Contrastive{NoRepeatNgram{3}, TopK{3}, Penalty{0.6f}}};
   for (const Strategy& strategy : strategies) {
     std::size_t first = 0, last = 0;
     generator.generate(prompts, strategy,
