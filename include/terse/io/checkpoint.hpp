@@ -49,6 +49,14 @@ constexpr std::string_view file_prefix() {
   else return "";
 }
 
+// Values of a parameter; rows that are padding become 0.
+template <Real T>
+void read_tensor(const Safetensors& file, const std::string& prefix, const nn::ParameterInfo& parameter, T* values) {
+  const auto count = static_cast<std::size_t>(parameter.saved_rows * parameter.columns);
+  file.read<T>(prefix + std::string(parameter.name.view()), shape_of(parameter), std::span<T>(values, count));
+  std::fill_n(values + count, static_cast<std::size_t>(parameter.size()) - count, T{});
+}
+
 template <class Model>
 std::string words_of() {
   if constexpr (requires { Model::Config::heads; }) return ModelSizes::of<typename Model::Config>().words();
@@ -130,11 +138,7 @@ void add_tensors(std::vector<TensorToWrite>& tensors, const std::string& prefix,
 /// Errors     Failure::bad_input, naming file and tensor: missing, another shape or dtype
 template <nn::Model Model, Real T>
 void read_tensors(const Safetensors& file, const std::string& prefix, T* flat) {
-  for (const nn::ParameterInfo& parameter : Model::table) {
-    const auto count = static_cast<std::size_t>(parameter.saved_rows * parameter.columns);
-    file.read<T>(prefix + std::string(parameter.name.view()), detail::shape_of(parameter), std::span<T>(flat + parameter.offset, count));
-    std::fill_n(flat + parameter.offset + count, static_cast<std::size_t>(parameter.size()) - count, T{});
-  }
+  for (const nn::ParameterInfo& parameter : Model::table) detail::read_tensor(file, prefix, parameter, flat + parameter.offset);
 }
 
 /// Writes a model's parameters, from their flat buffer, under the names of its table, after the model's `file_prefix` if it has one:
@@ -147,15 +151,16 @@ void write_weights(const std::filesystem::path& path, const T* flat, Metadata me
   write_safetensors(path, std::move(tensors), metadata);
 }
 
-/// Reads a model's parameters into their flat buffer; rows that are padding become 0. Names with or without the model's
-/// `file_prefix`; masks that GPT-2's old files carry are ignored; an untied head is refused.
+/// Reads a model's parameters one at a time, in the order of its table: values go to take.room_for(parameter), then take(parameter) is called, and the room may
+/// be the next one's. Rows that are padding become 0. Names with or without the model's `file_prefix`; masks that GPT-2's old files carry are ignored; an
+/// untied head is refused.
 ///
 /// Errors     Failure::bad_input, naming file and tensor: missing, surplus, another shape or dtype
-template <nn::Model Model, Real T>
-void read_weights(const Safetensors& file, T* flat) {
+template <nn::Model Model, class Take>
+void read_weights_in_turn(const Safetensors& file, Take&& take) {
   std::string prefix(detail::file_prefix<Model>());
   if (file.find(prefix + std::string(Model::table.front().name.view())) == nullptr) prefix.clear();
-  read_tensors<Model>(file, prefix, flat);
+  for (const nn::ParameterInfo& parameter : Model::table) detail::read_tensor(file, prefix, parameter, take.room_for(parameter)), take(parameter);
   std::set<std::string, std::less<>> expected;
   for (const nn::ParameterInfo& parameter : Model::table) expected.insert(prefix + std::string(parameter.name.view()));
   for (const auto& [name, info] : file.tensors()) {
@@ -169,7 +174,25 @@ void read_weights(const Safetensors& file, T* flat) {
   }
 }
 
-/// The same from a file by its name.
+namespace detail {
+
+// A flat buffer has room for all.
+template <class T>
+struct TakesFlat {
+  T* flat;
+  T* room_for(const nn::ParameterInfo& parameter) const { return flat + parameter.offset; }
+  void operator()(const nn::ParameterInfo&) const {}
+};
+
+}  // namespace detail
+
+/// The same into the model's flat buffer.
+template <nn::Model Model, Real T>
+void read_weights(const Safetensors& file, T* flat) {
+  read_weights_in_turn<Model>(file, detail::TakesFlat<T>{flat});
+}
+
+/// And from a file by its name.
 template <nn::Model Model, Real T>
 void read_weights(const std::filesystem::path& path, T* flat) {
   read_weights<Model>(SafetensorsFile::open(path), flat);
