@@ -38,7 +38,8 @@ void layer_norm_backward(benchmark::State& state) {
   const auto gain = random<Vector<T, C>>(n.cuda), bias = random<Vector<T, C>>(n.cuda);
   ops::forward(n.cuda, ops::LayerNorm{}, n.x.view(), gain.view(), bias.view(), n.dx.view(), n.saved());
   time(state, n.cuda, {.bytes = bytes_of(n.x, n.dy, n.dx, n.dx)}, [&] {
-    ops::backward(n.cuda, ops::LayerNorm{}, n.x.view(), gain.view(), n.saved(), n.dy.view(), n.dx.view(), Write::accumulate, n.dgain.view(), n.dbias.view());
+    ops::backward(n.cuda, ops::LayerNorm{}, n.x.view(), gain.view(), n.saved(), n.dy.view(), n.dx.view(), Write::accumulate);
+    ops::gain_and_bias_gradients(n.cuda, ops::LayerNorm{}, n.x.view(), n.saved(), n.dy.view(), n.dgain.view(), n.dbias.view());
   });
 }
 

@@ -26,7 +26,8 @@ void backward(benchmark::State& state) {
   Norm n;
   ops::forward(n.cpu, ops::LayerNorm{}, n.x.view(), n.gain.view(), n.bias.view(), n.y.view(), n.saved());
   time(state, n.cpu, {.bytes = bytes_of(n.x, n.y, n.dx, n.dx)}, [&] {
-    ops::backward(n.cpu, ops::LayerNorm{}, n.x.view(), n.gain.view(), n.saved(), n.y.view(), n.dx.view(), Write::accumulate, n.dgain.view(), n.dbias.view());
+    ops::backward(n.cpu, ops::LayerNorm{}, n.x.view(), n.gain.view(), n.saved(), n.y.view(), n.dx.view(), Write::accumulate);
+    ops::gain_and_bias_gradients(n.cpu, ops::LayerNorm{}, n.x.view(), n.saved(), n.y.view(), n.dgain.view(), n.dbias.view());
   });
 }
 

@@ -2,6 +2,7 @@
 #include <terse/decode/generator.hpp>
 #include <terse/dist/world.hpp>
 #include <terse/models/gpt.hpp>
+#include <terse/models/llama.hpp>
 #include <terse/models/quantized_gpt.hpp>
 #include <terse/nn/initialize.hpp>
 #include <terse/train/saved_state.hpp>
@@ -22,7 +23,7 @@ int capability_of(const Device& device) {
 template <class Config, Precision P, class Device = Cpu>
 class CompiledModelOf : public CompiledModel {
  protected:
-  using Model = models::Gpt<Config, P, Device>;
+  using Model = models::Model<Config, P, Device>;
 
  public:
   train::MemoryPlan plan(Index token_capacity, Index sequences, int threads, const train::TrainOptions& options, int capability) const override {
@@ -179,7 +180,7 @@ class Int8ModelOf final : public CompiledModelOf<Config, Fp32> {
 
  private:
   static Model quantized(Cpu& device, const std::filesystem::path& weights) {
-    return Model(device, [&](auto& take) { io::read_weights_in_turn<typename Original::Model>(io::SafetensorsFile::open(weights), take); });
+    return Model(device, [&](auto& take) { io::read_weights_in_turn<typename Original::Model>(weights, take); });
   }
   std::vector<decode::Generation> write(const GenerateJob& job, int /*gpu*/, const std::vector<decode::Prompt>& prompts, const decode::Observer& observer) const override {
     Cpu device(job.threads);

@@ -31,7 +31,7 @@ text::Bpe resolve_tokenizer(const Options& options, const ModelEntry& entry, con
   if (options.init != "scratch") {
     const std::filesystem::path init = options.init;
     const auto folder = std::filesystem::is_directory(init) ? init : init.parent_path();
-    if (std::filesystem::exists(folder / "vocab.json")) return text::Bpe::load(folder);
+    if (text::BpeTables::are_in(folder)) return text::Bpe::load(folder);
   }
   if (entry.sizes.vocabulary != models::GptConfig{}.vocabulary) {  // not GPT-2's: one of its own
     std::vector<std::string> texts;
@@ -39,14 +39,14 @@ text::Bpe resolve_tokenizer(const Options& options, const ModelEntry& entry, con
     return text::train_bpe(texts, {.vocabulary = entry.sizes.vocabulary});
   }
   const auto gpt2 = gpt2_tokenizer();
-  fail(Failure::usage, "--model ", entry.model, " needs --tokenizer DIR with vocab.json and merges.txt; GPT-2's are in ",
+  fail(Failure::usage, "--model ", entry.model, " needs --tokenizer DIR with vocab.json and merges.txt, or tokenizer.json; GPT-2's are in ",
        gpt2.empty() ? "examples/summarize/gpt2 of terse's sources" : gpt2.string());
 }
 
 /// `folder`: the tokenizer's, for the message.
 void require_fit(const text::Bpe& tokenizer, const std::filesystem::path& folder, const ModelEntry& entry) {
   if (tokenizer.vocabulary() > entry.sizes.vocabulary)
-    fail(Failure::bad_input, (folder / "vocab.json").string(), ": has ", tokenizer.vocabulary(), " ids, --model ", entry.model, " only ", entry.sizes.vocabulary,
+    fail(Failure::bad_input, (folder / (std::filesystem::exists(folder / "vocab.json") ? "vocab.json" : "tokenizer.json")).string(), ": has ", tokenizer.vocabulary(), " ids, --model ", entry.model, " only ", entry.sizes.vocabulary,
          "; use the tokenizer that belongs to the model");
 }
 
@@ -59,7 +59,7 @@ text::Samples samples_of(const Options& options, const text::Bpe& tokenizer, con
 
 /// What makes a program that has the model.
 std::string how_to_compile(const std::string& model, const std::string& precision) {
-  static const std::set<std::string> known{"demo", "tiny", "gpt2", "gpt2-medium", "gpt2-large", "gpt2-xl"};
+  static const std::set<std::string> known{"demo", "tiny", "gpt2", "gpt2-medium", "gpt2-large", "gpt2-xl", "smollm2-135m"};
   if (model != default_model() && !known.contains(model)) return "choose one of these";
   if (!known.contains(default_model()))
     return concat("choose one of these, or give its terse_add_summarizer ", model == default_model() ? "" : "MODELS " + model + " and ", "PRECISIONS ", precision);
@@ -70,7 +70,7 @@ bool prefers_bfloat16() { return Blas::multiplies_bfloat16(); }
 
 const ModelEntry* of_size(const io::ModelSizes& sizes, const std::string& precision, const std::string& device) {
   for (const auto& entry : compiled_models())
-    if (entry.sizes == sizes && entry.precision == precision && entry.device == device) return &entry;
+    if (entry.sizes.reads(sizes) && entry.precision == precision && entry.device == device) return &entry;
   return nullptr;
 }
 
@@ -218,7 +218,7 @@ std::filesystem::path initial_weights(const Options& options, const ModelEntry& 
   if (std::filesystem::is_directory(file)) {
     if (std::filesystem::exists(file / "config.json")) {
       const auto sizes = io::read_config(file / "config.json");
-      if (sizes != entry.sizes)
+      if (!entry.sizes.reads(sizes))
         fail(Failure::bad_input, (file / "config.json").string(), ": ", sizes.words(), "; --model ", entry.model, " has ", entry.sizes.words(),
              "; choose another of the two");
     }

@@ -113,7 +113,7 @@ void add_machine(CLI::App& command, Options& o) {
 }
 
 void add_tokenizer(CLI::App& command, Options& o, const std::string& without) {
-  command.add_option("--tokenizer", o.tokenizer, "folder of vocab.json and merges.txt; " + without);
+  command.add_option("--tokenizer", o.tokenizer, "folder of tokenizer.json, or vocab.json and merges.txt; " + without);
 }
 
 /// Empty, or what is wrong with it.
@@ -283,7 +283,7 @@ void define_commands(CLI::App& app, Options& o) {
   compare.add_flag("--json", o.json, "as JSON");
 
   CLI::App& tokenize = add_command(app, "tokenize", "stdin lines to JSON arrays of ids, a line each");
-  tokenize.add_option("--tokenizer", o.tokenizer, "folder of vocab.json and merges.txt")->required();
+  tokenize.add_option("--tokenizer", o.tokenizer, "folder of tokenizer.json, or vocab.json and merges.txt")->required();
   tokenize.add_flag("--decode", o.decode, "the other way: JSON arrays to text");
 
   CLI::App& rouge = add_command(app, "rouge", "JSON lines {\"reference\",\"prediction\"} on stdin to F1 scores, a line each");

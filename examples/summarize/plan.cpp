@@ -22,7 +22,7 @@ constexpr double tokens_per_sample = 240, targets_per_sample = 26;
 
 /// Multiply-adds of forward and backward, counted as 6 operations a weight and token; the head on target rows alone.
 double operations_per_step(const io::ModelSizes& sizes, double samples) {
-  const double width = sizes.width, body = 12.0 * sizes.layers * width * width, head = static_cast<double>(sizes.vocabulary) * width;
+  const double width = sizes.width, body = sizes.layers * sizes.weights_of_a_layer(), head = static_cast<double>(sizes.vocabulary) * width;
   return samples * 6 * (body * tokens_per_sample + head * targets_per_sample);
 }
 

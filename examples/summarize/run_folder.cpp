@@ -137,7 +137,8 @@ RunFolder::~RunFolder() {
 
 std::filesystem::path RunFolder::tokenizer() const {
   const auto folder = out_ / "checkpoint";
-  return saved_ && std::filesystem::exists(folder / "vocab.json") && std::filesystem::exists(folder / "merges.txt") ? folder : std::filesystem::path();
+  const auto has = [&](const char* file) { return std::filesystem::exists(folder / file); };
+  return saved_ && (has("tokenizer.json") || (has("vocab.json") && has("merges.txt"))) ? folder : std::filesystem::path();
 }
 
 void RunFolder::begin(ordered_json description) {

@@ -13,6 +13,7 @@
 #include <terse/dist/ddp.hpp>
 #include <terse/dist/threads.hpp>
 #include <terse/io/checkpoint.hpp>
+#include <terse/io/gguf.hpp>
 #include <terse/io/lock.hpp>
 #include <terse/metrics/rouge.hpp>
 #include <terse/models/gpt.hpp>

@@ -53,7 +53,8 @@ struct Kernels {
     const ops::LayerNorm::Saved<float> saved{column, column};
     ops::forward(cuda, ops::LayerNorm{}, stream, parameter, parameter, act, saved), ops::forward(cuda, ops::LayerNorm{}, stream, parameter, parameter, stream, saved);
     ops::recompute(cuda, ops::LayerNorm{}, stream, parameter, parameter, saved, act);
-    ops::backward(cuda, ops::LayerNorm{}, stream, parameter, saved, stream, stream, Write::accumulate, gradient, gradient);
+    ops::backward(cuda, ops::LayerNorm{}, stream, parameter, saved, stream, stream, Write::accumulate);
+    ops::gain_and_bias_gradients(cuda, ops::LayerNorm{}, stream, saved, stream, gradient, gradient);
     ops::gelu_forward<ops::Gelu::tanh>(cuda, act, act), ops::gelu_backward<ops::Gelu::tanh>(cuda, act, act, act);
     ops::gelu_forward<ops::Gelu::exact>(cuda, act, act), ops::gelu_backward<ops::Gelu::exact>(cuda, act, act, act);
     ops::add_bias(cuda, parameter, act), ops::add_bias(cuda, parameter, stream);

@@ -3,7 +3,7 @@
 #include <vector>
 
 #include <terse/core/arena.hpp>
-#include <terse/models/gpt.hpp>
+#include <terse/models/transformer.hpp>
 #include <terse/text/packing.hpp>
 
 #include "support/catch.hpp"
@@ -29,7 +29,7 @@ std::vector<float> logits_of(Model& model, const std::vector<std::vector<terse::
   device.reserve_thread_scratch(ops::attention_scratch<typename Model::Stream, Model::C / Model::Config::heads>(Model::Config::context));
   model.forward(batch, {}, saved, scratch);
   scratch.logits.rows = batch.tokens();
-  ops::matmul_transposed(device, saved.last, model.weights().tokens, scratch.logits);
+  ops::matmul_transposed(device, saved.last, Model::head(model.weights()), scratch.logits);
 
   std::vector<float> logits;
   for (Index t = 0; t < batch.tokens(); ++t)

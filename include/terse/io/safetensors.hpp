@@ -15,6 +15,7 @@
 #include <limits>
 #include <map>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include <nlohmann/json.hpp>
@@ -23,6 +24,7 @@
 #include <terse/core/json.hpp>
 #include <terse/core/shape.hpp>
 #include <terse/io/file.hpp>
+#include <terse/io/tensor_table.hpp>
 
 namespace terse::io {
 
@@ -31,9 +33,6 @@ static_assert(std::endian::native == std::endian::little, "terse: safetensors fi
 /// What a file's tensor may hold; more than what a model computes in (Dtype), since files also carry masks and counters.
 /// In the order in which tensors lie in a file: the strictest alignment first, so that each is aligned.
 enum class StoredDtype : std::uint8_t { u64, i64, f64, f32, u32, i32, bf16, f16, u16, i16, i8, u8, boolean };
-
-/// Sizes of a tensor, outermost first; none of a scalar.
-using Shape = std::vector<Index>;
 
 /// One tensor of an open file.
 struct TensorInfo {
@@ -44,6 +43,11 @@ struct TensorInfo {
   /// Number of values.
   Index elements() const;
 };
+
+/// Whether two tensors of a file hold the same.
+inline bool same_values(const TensorInfo& a, const TensorInfo& b) {
+  return a.dtype == b.dtype && a.shape == b.shape && std::ranges::equal(a.bytes, b.bytes);
+}
 
 /// One tensor of a file to write.
 struct TensorToWrite {
@@ -83,27 +87,10 @@ namespace detail {
 
 inline constexpr std::uint64_t max_header_bytes = 100'000'000;  // the reference's limit; GPT-2's header has 14 KB
 
-inline std::string words(const Shape& shape) {
-  std::string result = "(";
-  for (const Index extent : shape) result += (result.size() > 1 ? ", " : "") + std::to_string(extent);
-  return result + ")";
-}
-
 inline std::optional<StoredDtype> dtype_named(std::string_view name) {
   for (int i = 0; i <= static_cast<int>(StoredDtype::boolean); ++i)
     if (name_of(static_cast<StoredDtype>(i)) == name) return static_cast<StoredDtype>(i);
   return std::nullopt;
-}
-
-// Bytes of a dense tensor, or nothing where the count doesn't fit 63 bits.
-inline std::optional<std::uint64_t> checked_bytes(const Shape& shape, StoredDtype dtype) {
-  std::uint64_t product = bytes_of(dtype);
-  for (const Index extent : shape) {
-    const auto factor = static_cast<std::uint64_t>(extent);
-    if (factor != 0 && product > std::uint64_t{std::numeric_limits<std::int64_t>::max()} / factor) return std::nullopt;
-    product *= factor;
-  }
-  return product;
 }
 
 template <class T, class Stored>
@@ -128,14 +115,10 @@ class SafetensorsParser {
       if (name == "__metadata__") read_metadata(value, metadata);
       else tensors.emplace(name, read_tensor(name, value));
     }
-    check_cover();
+    check_cover(file_, std::move(ranges_), data_.size(), 1);
   }
 
  private:
-  struct Range {
-    std::uint64_t begin, end;
-    std::string name;
-  };
 
   template <class... Parts>
   [[noreturn]] void refuse(const Parts&... parts) const {
@@ -143,7 +126,7 @@ class SafetensorsParser {
   }
   template <class... Parts>
   [[noreturn]] void refuse_tensor(const std::string& name, const Parts&... parts) const {
-    refuse("tensor ", in_quotes(name), ": ", parts...);
+    detail::refuse_tensor(file_, name, parts...);
   }
 
   std::string_view header_text() {
@@ -193,7 +176,7 @@ class SafetensorsParser {
       if (extent > std::uint64_t{std::numeric_limits<Index>::max()}) refuse_tensor(name, "shape holds ", extent, ", which is too large: damaged");
       info.shape.push_back(static_cast<Index>(extent));
     }
-    const auto bytes = checked_bytes(info.shape, *dtype);
+    const auto bytes = checked_size(info.shape, bytes_of(*dtype));
     if (!bytes) refuse_tensor(name, "shape ", words(info.shape), " is too large for any memory: damaged; download or copy it again");
 
     const auto offsets = read_numbers(name, value, "data_offsets");
@@ -210,27 +193,9 @@ class SafetensorsParser {
     return info;
   }
 
-  void check_cover() {
-    std::sort(ranges_.begin(), ranges_.end(), [](const Range& a, const Range& b) {
-      return a.begin != b.begin ? a.begin < b.begin : a.end < b.end;
-    });
-    std::uint64_t covered = 0;
-    const std::string* previous = nullptr;
-    for (const Range& range : ranges_) {
-      if (range.begin < covered)
-        refuse_tensor(range.name, "overlaps tensor ", in_quotes(*previous), ": damaged; download or write it again");
-      if (range.begin > covered)
-        refuse_tensor(range.name, range.begin - covered, " bytes before it belong to no tensor: damaged; download or write it again");
-      covered = range.end;
-      previous = &range.name;
-    }
-    if (covered != data_.size())
-      refuse(data_.size() - covered, " bytes after the last tensor belong to none: damaged; download or write it again");
-  }
-
   const std::string& file_;
   std::span<const std::byte> bytes_, data_;
-  std::vector<Range> ranges_;
+  std::vector<TensorRange> ranges_;
 };
 
 }  // namespace detail
@@ -267,11 +232,7 @@ class Safetensors {
   template <Real T>
   void read(std::string_view name, const Shape& shape, std::span<T> values) const {
     const TensorInfo* info = find(name);
-    if (info == nullptr) refuse(name, "is missing; is this another model's file?");
-    if (info->shape != shape)
-      refuse(name, "shape is ", detail::words(info->shape), ", ", detail::words(shape), " expected: is this another model's file?");
-    if (std::cmp_not_equal(values.size(), info->elements()))
-      fail(Failure::internal, "tensor ", in_quotes(name), ": ", values.size(), " places for ", info->elements(), " values");
+    detail::check_wanted(name_, name, info == nullptr ? nullptr : &info->shape, shape, values.size());
     if (info->dtype == stored(dtype_of<T>())) {
       if (!values.empty()) std::memcpy(values.data(), info->bytes.data(), info->bytes.size());
       return;
@@ -281,16 +242,11 @@ class Safetensors {
       case StoredDtype::f32: return detail::convert<T, float>(info->bytes, values);
       case StoredDtype::f16: return detail::convert<T, half>(info->bytes, values);
       case StoredDtype::bf16: return detail::convert<T, bfloat16>(info->bytes, values);
-      default: refuse(name, "holds ", name_of(info->dtype), ", not floating-point numbers: is this another model's file?");
+      default: detail::refuse_tensor(name_, name, "holds ", name_of(info->dtype), ", not floating-point numbers: is this another model's file?");
     }
   }
 
  private:
-  template <class... Parts>
-  [[noreturn]] void refuse(std::string_view name, const Parts&... parts) const {
-    fail(Failure::bad_input, name_, ": tensor ", in_quotes(name), ": ", parts...);
-  }
-
   std::string name_;
   std::map<std::string, TensorInfo, std::less<>> tensors_;
   Metadata metadata_;
@@ -321,7 +277,7 @@ inline void write_safetensors(const std::filesystem::path& path, std::vector<Ten
   if (!metadata.empty()) header["__metadata__"] = metadata;
   std::uint64_t end = 0;
   for (const TensorToWrite& tensor : tensors) {
-    if (detail::checked_bytes(tensor.shape, tensor.dtype) != std::uint64_t{tensor.bytes.size()})
+    if (detail::checked_size(tensor.shape, bytes_of(tensor.dtype)) != std::uint64_t{tensor.bytes.size()})
       fail(Failure::internal, path.string(), ": tensor ", in_quotes(tensor.name), ": ", tensor.bytes.size(), " bytes for ",
            name_of(tensor.dtype), " ", detail::words(tensor.shape));
     if (header.contains(tensor.name) || tensor.name == "__metadata__")

@@ -19,11 +19,11 @@ namespace terse::models {
 ///   models::QuantizedGpt<Config, Fp32> quantized(cpu, [&](auto& take) { io::read_weights_in_turn<models::Gpt<Config, Fp32, Cpu>>(file, take); });
 ///
 /// Errors     Failure::device: out of memory
-template <ModelConfig ConfigType, Precision P>
-class QuantizedGpt : public nn::Module<GptParameters<ConfigType, P, typename P::Parameter, nn::QuantizedLinear>,
-                                       GptParameters<ConfigType, P, typename P::Parameter, nn::QuantizedLinear>, P, Cpu> {
+template <class ConfigType, Precision P>
+class QuantizedGpt : public nn::Module<GptParameters<ConfigType, P, typename P::Parameter, nn::QuantizedLayers>,
+                                       GptParameters<ConfigType, P, typename P::Parameter, nn::QuantizedLayers>, P, Cpu> {
   using Original = Gpt<ConfigType, P, Cpu>;
-  using Parameters = GptParameters<ConfigType, P, typename P::Parameter, nn::QuantizedLinear>;
+  using Parameters = GptParameters<ConfigType, P, typename P::Parameter, nn::QuantizedLayers>;
   using Module = nn::Module<Parameters, Parameters, P, Cpu>;
   using Head = ops::Int8Matrix<Original::C, Original::padded_V>;
 
@@ -56,7 +56,7 @@ class QuantizedGpt : public nn::Module<GptParameters<ConfigType, P, typename P::
   QuantizedGpt(Cpu& device, Read&& read) : Module(device), memory_(device.allocate(matrix_bytes())) {
     std::byte* free = memory_.data();
     const auto bind = [&]<class Matrix>(Matrix& matrix) { matrix.bind(free), free += round_up(Matrix::bytes(), alignment_bytes); };
-    for (auto& block : weights().blocks) bind(block.qkv.weight), bind(block.projection.weight), bind(block.up.weight), bind(block.down.weight);
+    for (auto& block : weights().blocks) bind(block.attention.qkv.weight), bind(block.attention.projection.weight), bind(block.mlp.up.weight), bind(block.mlp.down.weight);
     bind(head_);
     Take take(*this);
     read(take);
@@ -65,8 +65,8 @@ class QuantizedGpt : public nn::Module<GptParameters<ConfigType, P, typename P::
 
   /// As Gpt's.
   void infer(const ops::CacheRows& rows, std::span<const std::int32_t> ask, const Cache& cache, InferenceScratch scratch) const {
-    const auto head = [&](auto x, auto logits) { ops::int8_matmul(device(), x, head_, logits, scratch.quantized); };
-    Original::infer_with(device(), weights(), head, rows, ask, cache, scratch, scratch.quantized);
+    const auto logits_of = [&](auto x, auto logits) { ops::int8_matmul(device(), x, head_, logits, scratch.quantized); };
+    Original::infer_with(device(), weights(), logits_of, rows, ask, cache, scratch, scratch.quantized);
   }
 
   /// As Gpt's.
@@ -99,10 +99,10 @@ class QuantizedGpt : public nn::Module<GptParameters<ConfigType, P, typename P::
       if (mine(parameter) != nullptr) return;
       auto& block = model_->weights().blocks[taken_ / 4];
       switch (taken_++ % 4) {
-        case 0: return quantize(parameter, block.qkv);
-        case 1: return quantize(parameter, block.projection);
-        case 2: return quantize(parameter, block.up);
-        default: return quantize(parameter, block.down);
+        case 0: return quantize(parameter, block.attention.qkv);
+        case 1: return quantize(parameter, block.attention.projection);
+        case 2: return quantize(parameter, block.mlp.up);
+        default: return quantize(parameter, block.mlp.down);
       }
     }
 

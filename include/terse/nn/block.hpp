@@ -1,98 +1,102 @@
 #pragma once
+#include <algorithm>
+
 #include <terse/core/arena.hpp>
 #include <terse/core/precision.hpp>
-#include <terse/nn/linear.hpp>
-#include <terse/nn/norm.hpp>
-#include <terse/ops/attention/cpu.hpp>
-#include <terse/ops/cached_attention/cpu.hpp>
-#include <terse/ops/gelu/cpu.hpp>
+#include <terse/nn/attention.hpp>
+#include <terse/nn/mlp.hpp>
 #include <terse/ops/residual/cpu.hpp>
 
 namespace terse::nn {
 
+/// How a block's two branches join the residual stream: one after the other (GPT-2, Llama), or both from the block's input (GPT-J, GPT-NeoX).
+enum class Residual { sequential, parallel };
+
 /// What all blocks of a model share while they run: overwritten by each, kept by none.
-template <class Config, Precision P>
+template <Precision P, class AttentionLayer, class MlpLayer, Residual residual>
 struct BlockScratch {
   using Act = typename P::Activation;
   using Stream = typename P::Stream;
-  static constexpr Index C = Config::width;
+  static constexpr Index C = AttentionLayer::C, M = MlpLayer::hidden_columns, inputs = MlpLayer::Activation::inputs;
+  /// Columns of hidden and of wide_gradient: attention's gradients take the MLP's memory, whose turn is over.
+  static constexpr Index hidden_columns = std::max(M, C), gradient_columns = std::max(inputs * M, AttentionLayer::qkv_columns);
 
-  Rows<Act, C> normed;            // (T, C) a norm's output; backward: a branch's gradient
-  Rows<Stream, C> branch;         // (T, C) a branch before it joins the stream; backward: the gradient of a norm's output
-  Rows<Act, 4 * C> hidden;        // (T, 4C) after GELU
-  Rows<Act, 4 * C> wide_gradient; // (T, 4C) backward: the gradient of up or of qkv
+  typename AttentionLayer::Angles angles;     // of the batch's positions
+  Rows<Act, C> normed;                        // (T, C) a norm's output; backward: a branch's gradient
+  Rows<Stream, C> branch;                     // (T, C) a branch before it joins the stream; backward: the gradient of a norm's output
+  Rows<Act, hidden_columns> hidden;           // (T, M) after the activation
+  Rows<Act, gradient_columns> wide_gradient;  // (T, inputs M) backward: the gradient of up's output, or of qkv
+  Rows<Act, M> narrow_gradient;               // (T, M) backward: the gradient of hidden, where the activation has two inputs
+  Rows<Stream, C> other_branch;               // (T, C) backward: what the MLP adds to the stream's gradient, where attention mustn't see it
 
   constexpr void each(auto&& visit, Extent extent) {
+    angles.each(visit, extent);
     visit(normed, extent.tokens), visit(branch, extent.tokens), visit(hidden, extent.tokens), visit(wide_gradient, extent.tokens);
+    if constexpr (inputs > 1) visit(narrow_gradient, extent.tokens);
+    if constexpr (residual == Residual::parallel) visit(other_branch, extent.tokens);
   }
-  Rows<Act, 3 * C> qkv_gradient() const { return {wide_gradient.data, wide_gradient.rows}; }
+  Rows<Act, M> activated() const { return {hidden.data, hidden.rows}; }
+  ActivationRows<Act, M, inputs> up_gradient() const { return {{wide_gradient.data, wide_gradient.rows}, narrow_gradient}; }
+  Rows<Act, AttentionLayer::qkv_columns> qkv_gradient() const { return {wide_gradient.data, wide_gradient.rows}; }
   Rows<Act, C> attended_gradient() const { return {hidden.data, hidden.rows}; }
 };
 
 /// As BlockScratch, for rows run against a cache: everything in the stream's dtype.
-template <class Config, Precision P>
+template <Precision P, class NormLayer, class AttentionLayer, class MlpLayer>
 struct BlockInferenceScratch {
   using Stream = typename P::Stream;
-  static constexpr Index C = Config::width;
+  static constexpr Index C = AttentionLayer::C;
 
-  ops::LayerNorm::Saved<Stream> norm;
-  Rows<Stream, C> normed, branch;  // (R, C)
-  Rows<Stream, 3 * C> qkv;         // (R, 3C)
-  Rows<Stream, 4 * C> hidden;      // (R, 4C)
+  typename AttentionLayer::Angles angles;
+  typename NormLayer::template Saved<Stream> norm;
+  Rows<Stream, C> normed, branch;                                                                   // (R, C)
+  Rows<Stream, AttentionLayer::qkv_columns> qkv;                                                    // (R, C + 2GD)
+  ActivationRows<Stream, MlpLayer::hidden_columns, MlpLayer::Activation::inputs> hidden;            // (R, inputs M), (R, M)
 
   constexpr void each(auto&& visit, Extent extent) {
-    norm.each(visit, extent);
-    visit(normed, extent.tokens), visit(branch, extent.tokens), visit(qkv, extent.tokens), visit(hidden, extent.tokens);
+    angles.each(visit, extent), norm.each(visit, extent);
+    visit(normed, extent.tokens), visit(branch, extent.tokens), visit(qkv, extent.tokens);
+    hidden.each(visit, extent);
   }
 };
 
-/// GPT-2's transformer block (Radford et al. 2019): pre-norm attention and MLP, each joining the residual stream.
+/// A pre-norm transformer block: attention and MLP, each a branch that joins the residual stream.
 ///
-///   middle = x      + dropout(attention(norm(x)) w + b)
-///   out    = middle + dropout(gelu(norm(middle) w + b) w + b)
+///   sequential   middle = x + dropout(attention(norm1(x)))        out = middle + dropout(mlp(norm2(middle)))
+///   parallel     middle = x + dropout(attention(norm1(x)))        out = middle + dropout(mlp(norm2(x)))
 ///
-/// Shapes     x, middle, out (T, C). T the parameters' dtype: Parameter, or Stream for gradients
+/// Shapes     x, middle, out (T, C)
 /// Backward   the stream's gradient is changed from d out to d x in place; the parameters' gradients are added to
 ///
-/// `LinearLayer` is Linear, or for inference alone another that has its infer.
-template <class Config, Precision P, Real T, template <class, Index, Index> class LinearLayer = Linear>
+/// Its parts are policies: LayerNorm or RmsNorm, nn::Attention, nn::Mlp. A model's own block derives from it and names the parameters (models/gpt.hpp).
+template <Precision P, class NormLayer, class AttentionLayer, class MlpLayer, Residual residual = Residual::sequential>
 struct Block {
-  static constexpr Index C = Config::width, heads = Config::heads;
+  static constexpr Index C = AttentionLayer::C;
   using Act = typename P::Activation;
   using Stream = typename P::Stream;
-  using Attention = ops::Attention<heads>;
-  using Cache = ops::KeyValueCache<Act, heads, Config::context, C / heads>;
+  using Cache = typename AttentionLayer::Cache;
+  using Positions = typename AttentionLayer::Rotation;
+  using Scratch = BlockScratch<P, AttentionLayer, MlpLayer, residual>;
+  using InferenceScratch = BlockInferenceScratch<P, NormLayer, AttentionLayer, MlpLayer>;
 
-  Norm<T, C> norm1;
-  LinearLayer<T, C, 3 * C> qkv;
-  LinearLayer<T, C, C> projection;
-  Norm<T, C> norm2;
-  LinearLayer<T, C, 4 * C> up;
-  LinearLayer<T, 4 * C, C> down;
+  NormLayer norm1;
+  AttentionLayer attention;
+  NormLayer norm2;
+  MlpLayer mlp;
 
-  /// Names and order of GPT-2's checkpoints.
-  constexpr void parameters(auto&& visit) {
-    constexpr ParameterTraits into_stream{.residual_branches = 2 * Config::layers};
-    visit("ln_1", norm1), visit("attn.c_attn", qkv), visit("attn.c_proj", projection, into_stream);
-    visit("ln_2", norm2), visit("mlp.c_fc", up), visit("mlp.c_proj", down, into_stream);
-  }
-
-  /// What backward needs; norms and GELU are computed again from it, which is cheaper than keeping them.
+  /// What backward needs; norms and activation are computed again from it, which is cheaper than keeping them.
   struct Saved {
-    ops::LayerNorm::Saved<Stream> norm1, norm2;
-    Rows<Act, 3 * C> qkv;                              // (T, 3C)
-    typename Attention::template Saved<Stream> attention;
-    Rows<Act, C> attended;                             // (T, C)
-    Rows<Stream, C> middle;                            // (T, C)
-    Rows<Act, 4 * C> up;                               // (T, 4C) before GELU
-    Rows<Stream, C> out;                               // (T, C)
+    typename NormLayer::template Saved<Stream> norm1, norm2;
+    typename AttentionLayer::Saved attention;
+    Rows<Stream, C> middle;  // (T, C)
+    typename MlpLayer::Saved mlp;
+    Rows<Stream, C> out;     // (T, C)
 
     constexpr void each(auto&& visit, Extent extent) {
       norm1.each(visit, extent), norm2.each(visit, extent), attention.each(visit, extent);
-      visit(qkv, extent.tokens), visit(attended, extent.tokens), visit(middle, extent.tokens), visit(up, extent.tokens), visit(out, extent.tokens);
+      visit(middle, extent.tokens), mlp.each(visit, extent), visit(out, extent.tokens);
     }
   };
-  using Scratch = BlockScratch<Config, P>;
 
   /// x (T, C) -> saved.out (T, C); `layer` keys the dropout.
   template <class Device>
@@ -100,65 +104,55 @@ struct Block {
                const Scratch& scratch) const {
     using enum ops::DropoutSite;
     norm1.forward(device, x, scratch.normed, saved.norm1);                                                            // (T, C)
-    qkv.forward(device, scratch.normed, saved.qkv);                                                                   // (T, 3C)
-    ops::forward(device, Attention{}, batch, dropout.at(attention_probabilities, layer), saved.qkv, saved.attended, saved.attention);
-    projection.forward_without_bias(device, saved.attended, scratch.branch);                                          // (T, C)
-    join(device, batch, dropout.at(attention_projection, layer), x, scratch.branch, projection.bias, saved.middle);   // (T, C)
+    attention.forward(device, batch, dropout.at(attention_probabilities, layer), scratch.normed, scratch.angles, saved.attention);
+    attention.projection.join(device, batch, dropout.at(attention_projection, layer), saved.attention.attended, scratch.branch, x, saved.middle);
 
-    norm2.forward(device, saved.middle, scratch.normed, saved.norm2);                                                 // (T, C)
-    up.forward(device, scratch.normed, saved.up);                                                                     // (T, 4C)
-    ops::gelu_forward<Config::gelu>(device, saved.up, scratch.hidden);                                                // (T, 4C)
-    down.forward_without_bias(device, scratch.hidden, scratch.branch);                                                // (T, C)
-    join(device, batch, dropout.at(mlp_projection, layer), saved.middle, scratch.branch, down.bias, saved.out);       // (T, C)
+    norm2.forward(device, mlp_input(x, saved), scratch.normed, saved.norm2);                                          // (T, C)
+    mlp.forward(device, scratch.normed, saved.mlp, scratch.activated());                                              // (T, M)
+    mlp.down.join(device, batch, dropout.at(mlp_projection, layer), scratch.activated(), scratch.branch, saved.middle, saved.out);
   }
 
   /// The same lines upwards; `dstream` (T, C) is d out, and becomes d x.
   template <class Device>
   void backward(Device& device, const PackedBatch& batch, const ops::DropoutPlan& dropout, int layer, Rows<Stream, C> x, const Saved& saved,
-                const Scratch& scratch, Rows<Stream, C> dstream, Block<Config, P, Stream>& gradient) const {
+                const Scratch& scratch, Rows<Stream, C> dstream, auto& gradient) const {
     using enum ops::DropoutSite;
     const auto dbranch = scratch.normed;
+    const auto dmlp_input = residual == Residual::sequential ? dstream : scratch.other_branch;
     ops::apply_dropout(device, batch, dropout.at(mlp_projection, layer), dstream, dbranch);
-    ops::matmul_transposed(device, dbranch, down.weight, scratch.wide_gradient);                                      // (T, 4C)
-    ops::gelu_backward<Config::gelu>(device, saved.up, scratch.hidden, scratch.wide_gradient);                        // (T, 4C)
-    ops::matmul_gradient(device, scratch.hidden, dbranch, gradient.down.weight, Write::accumulate);
-    ops::bias_gradient(device, dbranch, gradient.down.bias);
-    norm2.recompute(device, saved.middle, saved.norm2, scratch.normed);                                               // (T, C)
-    up.backward(device, scratch.normed, scratch.wide_gradient, scratch.branch, gradient.up);                          // (T, C)
-    norm2.backward(device, saved.middle, saved.norm2, scratch.branch, dstream, Write::accumulate, gradient.norm2);
+    mlp.backward_to_up(device, dbranch, saved.mlp, scratch.activated(), scratch.up_gradient(), gradient.mlp);         // (T, inputs M)
+    norm2.recompute(device, mlp_input(x, saved), saved.norm2, scratch.normed);                                        // (T, C)
+    mlp.up.backward(device, scratch.normed, scratch.up_gradient().wide, scratch.branch, gradient.mlp.up);             // (T, C)
+    norm2.backward(device, mlp_input(x, saved), saved.norm2, scratch.branch, dmlp_input, residual == Residual::sequential ? Write::accumulate : Write::overwrite,
+                   gradient.norm2);
 
     ops::apply_dropout(device, batch, dropout.at(attention_projection, layer), dstream, dbranch);
-    projection.backward(device, saved.attended, dbranch, scratch.attended_gradient(), gradient.projection);           // (T, C)
-    ops::backward(device, Attention{}, batch, dropout.at(attention_probabilities, layer), saved.qkv, saved.attended, saved.attention,
-                  scratch.attended_gradient(), scratch.qkv_gradient());                                               // (T, 3C)
+    attention.projection.backward(device, saved.attention.attended, dbranch, scratch.attended_gradient(), gradient.attention.projection);
     norm1.recompute(device, x, saved.norm1, scratch.normed);                                                          // (T, C)
-    qkv.backward(device, scratch.normed, scratch.qkv_gradient(), scratch.branch, gradient.qkv);                       // (T, C)
+    attention.backward(device, batch, dropout.at(attention_probabilities, layer), scratch.normed, scratch.angles, saved.attention, scratch.attended_gradient(),
+                       scratch.qkv_gradient(), scratch.branch, gradient.attention);                                   // (T, C)
     norm1.backward(device, x, saved.norm1, scratch.branch, dstream, Write::accumulate, gradient.norm1);
+    if constexpr (residual == Residual::parallel) ops::add(device, scratch.other_branch, dstream);
   }
 
   /// Rows against a cache, batch-invariant; the stream changes from x to out in place. `input`: what the linear layers' infer takes besides.
+  /// `scratch`: InferenceScratch, of this block or of one whose linear layers are others.
   template <class Device>
-  void infer(Device& device, ops::CacheRows rows, Rows<Stream, C> stream, Cache cache, const BlockInferenceScratch<Config, P>& scratch,
-             const auto&... input) const {
+  void infer(Device& device, ops::CacheRows rows, Rows<Stream, C> stream, Cache cache, const auto& scratch, const auto&... input) const {
     norm1.forward(device, stream, scratch.normed, scratch.norm);                                                      // (R, C)
-    qkv.infer(device, scratch.normed, scratch.qkv, input...);                                                         // (R, 3C)
-    ops::forward(device, ops::CachedAttention{}, rows, scratch.qkv, cache, scratch.normed);                           // (R, C)
-    projection.infer(device, scratch.normed, scratch.branch, input...);                                               // (R, C)
+    attention.infer(device, rows, scratch.normed, scratch.angles, scratch.qkv, cache, scratch.normed, input...);      // (R, C)
+    attention.projection.infer(device, scratch.normed, scratch.branch, input...);                                     // (R, C)
+    if constexpr (residual == Residual::parallel) norm2.forward(device, stream, scratch.normed, scratch.norm);
     ops::add(device, scratch.branch, stream);
 
-    norm2.forward(device, stream, scratch.normed, scratch.norm);                                                      // (R, C)
-    up.infer(device, scratch.normed, scratch.hidden, input...);                                                       // (R, 4C)
-    ops::gelu_forward<Config::gelu>(device, scratch.hidden, scratch.hidden);                                          // (R, 4C)
-    down.infer(device, scratch.hidden, scratch.branch, input...);                                                     // (R, C)
+    if constexpr (residual == Residual::sequential) norm2.forward(device, stream, scratch.normed, scratch.norm);      // (R, C)
+    mlp.infer(device, scratch.normed, scratch.hidden, input...);                                                      // (R, M)
+    mlp.down.infer(device, scratch.hidden.narrow(), scratch.branch, input...);                                        // (R, C)
     ops::add(device, scratch.branch, stream);
   }
 
  private:
-  template <class Device>
-  static void join(Device& device, const PackedBatch& batch, const ops::Dropout& dropout, Rows<const Stream, C> x, Rows<const Stream, C> branch,
-                   Vector<T, C> bias, Rows<Stream, C> out) {
-    ops::residual(device, batch, dropout, x, branch, bias, out);
-  }
+  static Rows<Stream, C> mlp_input(Rows<Stream, C> x, const Saved& saved) { return residual == Residual::sequential ? saved.middle : x; }
 };
 
 }  // namespace terse::nn

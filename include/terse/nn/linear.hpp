@@ -1,9 +1,12 @@
 #pragma once
+#include <terse/core/packed_batch.hpp>
 #include <terse/device/blas.hpp>
 #include <terse/nn/parameters.hpp>
+#include <terse/ops/dropout/op.hpp>
 #include <terse/ops/matmul/cpu.hpp>
 #include <terse/ops/matmul/invariant.hpp>
 #include <terse/ops/reduce/cpu.hpp>
+#include <terse/ops/residual/cpu.hpp>
 #include <terse/tensor/view.hpp>
 
 namespace terse::nn {
@@ -25,10 +28,11 @@ struct Linear {
     ops::matmul_bias(device, x, weight, bias, y);
   }
 
-  /// y = x w, where whoever reads y adds the bias.
-  template <class Device, Real X, Real Y>
-  void forward_without_bias(Device& device, Rows<X, In> x, Rows<Y, Out> y) const {
-    ops::matmul(device, x, weight, y);
+  /// out = stream + dropout(x w + b): a branch joins the residual stream. `branch` is overwritten.
+  template <class Device, Real X, Real S>
+  void join(Device& device, const PackedBatch& batch, const ops::Dropout& dropout, Rows<X, In> x, Rows<S, Out> branch, Rows<S, Out> stream, Rows<S, Out> out) const {
+    ops::matmul(device, x, weight, branch);
+    ops::residual<S, T, Out>(device, batch, dropout, stream, branch, bias, out);
   }
 
   /// As forward, batch-invariant: see ops/matmul/op.hpp.
@@ -41,9 +45,19 @@ struct Linear {
   /// dx, and this layer's gradients, which are added to. Needs forward's x.
   template <class Device, Real X, Real DY, Real DX, Real G>
   void backward(Device& device, Rows<X, In> x, Rows<DY, Out> dy, Rows<DX, In> dx, Linear<G, In, Out>& gradient) const {
+    parameter_gradients(device, x, dy, gradient);
+    input_gradient(device, dy, dx);
+  }
+  /// dx alone.
+  template <class Device, Real DY, Real DX>
+  void input_gradient(Device& device, Rows<DY, Out> dy, Rows<DX, In> dx) const {
+    ops::matmul_transposed(device, dy, weight, dx);
+  }
+  /// This layer's gradients alone.
+  template <class Device, Real X, Real DY, Real G>
+  void parameter_gradients(Device& device, Rows<X, In> x, Rows<DY, Out> dy, Linear<G, In, Out>& gradient) const {
     ops::matmul_gradient(device, x, dy, gradient.weight, Write::accumulate);
     ops::bias_gradient(device, dy, gradient.bias);
-    ops::matmul_transposed(device, dy, weight, dx);
   }
 };
 

@@ -24,4 +24,10 @@ struct QuantizedLinear {
   }
 };
 
+/// Linear layers in 8 bits, for a model's parameters (nn/layers.hpp).
+struct QuantizedLayers {
+  template <class T, Index In, Index Out>
+  using Linear = QuantizedLinear<T, In, Out>;
+};
+
 }  // namespace terse::nn

@@ -1,6 +1,8 @@
 #pragma once
-/// GPT-2's tokenizer: byte-level BPE.
+/// Byte-level BPE: the tokenizer of GPT-2, and of those after it.
 
+#include <algorithm>
+#include <array>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
@@ -17,29 +19,30 @@
 #include <terse/text/bpe_merger.hpp>
 #include <terse/text/bpe_tables.hpp>
 #include <terse/text/pretokenizer.hpp>
+#include <terse/text/tokenizer_folder.hpp>
 
 namespace terse::text {
 
-/// What `<|endoftext|>` inside a text is.
+/// What `<|endoftext|>` and other special tokens inside a text are.
 enum class SpecialTokens {
   as_text,    ///< text like any other: right for everything a user wrote
-  as_tokens,  ///< the end-of-text token; the texts before and after it are encoded apart
+  as_tokens,  ///< those tokens; the texts before and after them are encoded apart
 };
 
-/// Text to token ids and back, id for id as tiktoken's and transformers' GPT-2 tokenizers with the same two files.
+/// Text to token ids and back, id for id as tiktoken's and transformers' tokenizers with the same files.
 ///
-/// Any bytes may be encoded, and decode(encode(text)) == text always: malformed UTF-8 becomes tokens of its bytes
-/// (Pretokenizer says where it is cut). All members are const, so any number of threads may share one Bpe.
+/// Any bytes may be encoded, and where the vocabulary has all 256, as GPT-2's has, decode(encode(text)) == text always: malformed UTF-8 becomes
+/// tokens of its bytes (Pretokenizer says where it is cut). Bytes that have no token (21 of SmolLM2's, none of them common) are left out. All members are const, so any number of threads may share one Bpe.
 class Bpe {
  public:
-  /// From FOLDER/vocab.json and FOLDER/merges.txt.
+  /// From FOLDER/tokenizer.json, or FOLDER/vocab.json and FOLDER/merges.txt.
   /// Errors     those of BpeTables::load
   static Bpe load(const std::filesystem::path& folder) { return Bpe(BpeTables::load(folder)); }
 
   /// From tables that hold what BpeTables::load asks of files.
   explicit Bpe(BpeTables tables);
 
-  /// Writes FOLDER/vocab.json and FOLDER/merges.txt.
+  /// Writes what load and transformers read.
   /// Errors     those of BpeTables::save
   void save(const std::filesystem::path& folder) const { tables_.save(folder); }
 
@@ -60,13 +63,17 @@ class Bpe {
 
   /// Number of tokens, V: ids are below it.
   int vocabulary() const { return static_cast<int>(tables_.tokens.size()); }
-  /// The id of `<|endoftext|>`.
+  /// What ends a text, as the tokenizer's files say: `<|endoftext|>`, or another (SmolLM2-Instruct's `<|im_end|>`).
   TokenId end_of_text() const { return end_of_text_; }
   /// Tokens and merges.
   const BpeTables& tables() const { return tables_; }
 
  private:
   void encode_text(std::string_view text, std::vector<TokenId>& ids) const;
+
+  /// The first added token in `text`, the longest of those that begin there; its place and id, or -1.
+  std::pair<std::size_t, TokenId> find_added(std::string_view text, SpecialTokens special) const;
+  void prepare_added();
 
   /// Token of the whole piece, or -1.
   TokenId find_piece(std::string_view piece) const {
@@ -91,13 +98,15 @@ class Bpe {
   Pretokenizer pretokenizer_;
   std::vector<Slot> slots_;
   TokenId end_of_text_ = -1;
+  std::vector<AddedToken> added_;            ///< the longest first
+  std::array<bool, 256> begins_special_{}, begins_other_{};  ///< bytes that begin an added token
 };
 
-inline Bpe::Bpe(BpeTables tables) : tables_(std::move(tables)), merger_(tables_) {
+inline Bpe::Bpe(BpeTables tables) : tables_(std::move(tables)), merger_(tables_), pretokenizer_(tables_.piece_rule), end_of_text_(tables_.end) {
   slots_.resize(std::bit_ceil(2 * tables_.tokens.size() + 2));
   std::vector<TokenId> merged;
   for (TokenId id = 0; id < vocabulary(); ++id) {
-    if (token(id) == BpeTables::end_of_text) end_of_text_ = id;
+    if (tables_.end < 0 && token(id) == BpeTables::end_of_text) end_of_text_ = id;
     // Only tokens that merging their bytes gives: then looking a piece up is a short cut, never another answer.
     merged.clear();
     merger_.merge(token(id), merged);
@@ -108,6 +117,25 @@ inline Bpe::Bpe(BpeTables tables) : tables_(std::move(tables)), merger_(tables_)
     slots_[slot] = {static_cast<std::uint32_t>(hash >> 32), id};
   }
   if (end_of_text_ < 0) fail(Failure::bad_input, "the vocabulary has no ", BpeTables::end_of_text);
+  prepare_added();
+}
+
+inline void Bpe::prepare_added() {
+  added_ = tables_.added;
+  if (added_.empty()) added_.push_back({end_of_text_});
+  std::stable_sort(added_.begin(), added_.end(), [this](AddedToken a, AddedToken b) { return token(a.id).size() > token(b.id).size(); });
+  for (const AddedToken added : added_) (added.special ? begins_special_ : begins_other_)[static_cast<unsigned char>(token(added.id)[0])] = true;
+}
+
+inline std::pair<std::size_t, TokenId> Bpe::find_added(std::string_view text, SpecialTokens special) const {
+  const bool specials = special == SpecialTokens::as_tokens;
+  for (std::size_t at = 0; at < text.size(); ++at) {
+    const auto byte = static_cast<unsigned char>(text[at]);
+    if (!begins_other_[byte] && !(specials && begins_special_[byte])) continue;
+    for (const AddedToken added : added_)
+      if ((specials || !added.special) && text.substr(at).starts_with(token(added.id))) return {at, added.id};
+  }
+  return {text.size(), -1};
 }
 
 inline void Bpe::encode_text(std::string_view text, std::vector<TokenId>& ids) const {
@@ -118,12 +146,13 @@ inline void Bpe::encode_text(std::string_view text, std::vector<TokenId>& ids) c
 }
 
 inline void Bpe::encode(std::string_view text, std::vector<TokenId>& ids, SpecialTokens special) const {
-  if (special == SpecialTokens::as_tokens) {
-    for (std::size_t at; (at = text.find(BpeTables::end_of_text)) != std::string_view::npos;) {
-      encode_text(text.substr(0, at), ids);
-      ids.push_back(end_of_text_);
-      text.remove_prefix(at + BpeTables::end_of_text.size());
-    }
+  const bool none = special == SpecialTokens::as_text && std::all_of(added_.begin(), added_.end(), [](AddedToken added) { return added.special; });
+  while (!none) {
+    const auto [at, id] = find_added(text, special);
+    if (id < 0) break;
+    encode_text(text.substr(0, at), ids);
+    ids.push_back(id);
+    text.remove_prefix(at + token(id).size());
   }
   encode_text(text, ids);
 }

@@ -25,7 +25,7 @@ class BpeMerger {
  public:
   explicit BpeMerger(const BpeTables& tables);
 
-  /// Appends the tokens of `piece`. Time O(n^2) for n <= short_piece bytes, O(n log n) for more.
+  /// Appends the tokens of `piece`, in which bytes that have no token are passed over. Time O(n^2) for n <= short_piece bytes, O(n log n) for more.
   void merge(std::string_view piece, std::vector<TokenId>& ids) const {
     piece.size() <= short_piece ? merge_short(piece, ids) : merge_long(piece, ids);
   }
@@ -61,12 +61,13 @@ class BpeMerger {
   void merge_long(std::string_view piece, std::vector<TokenId>& ids) const;
   TokenId byte_id(char byte) const { return byte_ids_[static_cast<unsigned char>(byte)]; }
 
-  std::array<TokenId, 256> byte_ids_{};
+  std::array<TokenId, 256> byte_ids_{};  ///< -1: none
   std::vector<Slot> slots_;
   int shift_ = 0;
 };
 
 inline BpeMerger::BpeMerger(const BpeTables& tables) {
+  byte_ids_.fill(-1);
   for (std::size_t id = 0; id < tables.tokens.size(); ++id) {
     const std::string& token = tables.tokens[id];
     if (token.size() == 1) byte_ids_[static_cast<unsigned char>(token[0])] = static_cast<TokenId>(id);
@@ -85,8 +86,8 @@ inline BpeMerger::BpeMerger(const BpeTables& tables) {
 inline void BpeMerger::merge_short(std::string_view piece, std::vector<TokenId>& ids) const {
   std::array<TokenId, short_piece> parts;
   std::array<Merge, short_piece> merges;  // merges[i] is that of parts i and i+1
-  std::size_t count = piece.size();
-  for (std::size_t i = 0; i < count; ++i) parts[i] = byte_id(piece[i]);
+  std::size_t count = 0;
+  for (const char byte : piece) parts[count] = byte_id(byte), count += parts[count] >= 0;
   for (std::size_t i = 0; i + 1 < count; ++i) merges[i] = find(parts[i], parts[i + 1]);
   while (count > 1) {
     const auto next = std::min_element(merges.begin(), merges.begin() + static_cast<std::ptrdiff_t>(count - 1));
@@ -105,13 +106,18 @@ inline void BpeMerger::merge_short(std::string_view piece, std::vector<TokenId>&
 inline void BpeMerger::merge_long(std::string_view piece, std::vector<TokenId>& ids) const {
   constexpr std::uint32_t none = std::numeric_limits<std::uint32_t>::max();
   if (piece.size() >= none) fail(Failure::bad_input, "a word of ", piece.size(), " bytes is too long; 4 GiB is the most");
-  const auto size = static_cast<std::uint32_t>(piece.size());
+  std::vector<TokenId> bytes;
+  bytes.reserve(piece.size());
+  for (const char byte : piece)
+    if (byte_id(byte) >= 0) bytes.push_back(byte_id(byte));
+  const auto size = static_cast<std::uint32_t>(bytes.size());
+  if (size == 0) return;
   struct Part {  // of a doubly linked list; `id` is -1 once the part has gone into the one before it
     TokenId id;
     std::uint32_t previous, next;
   };
   std::vector<Part> parts(size);
-  for (std::uint32_t i = 0; i < size; ++i) parts[i] = {byte_id(piece[i]), i == 0 ? none : i - 1, i + 1 == size ? none : i + 1};
+  for (std::uint32_t i = 0; i < size; ++i) parts[i] = {bytes[i], i == 0 ? none : i - 1, i + 1 == size ? none : i + 1};
 
   // Rank above position: the lowest merge comes first, the leftmost of equals before the others.
   std::vector<std::uint64_t> candidates;

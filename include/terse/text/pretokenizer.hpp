@@ -17,9 +17,16 @@
 
 namespace terse::text {
 
-/// GPT-2's pre-tokenizer: contractions, words, numbers and the rest with the one space before them, white space.
+/// Whose pre-tokenizer cuts a text: a property of the tokenizer (BpeTables).
+enum class PieceRule {
+  gpt2,    ///< contractions, words, numbers and the rest with the one space before them, white space
+  smollm,  ///< each digit alone; what is between digits as GPT-2's, each such text by itself
+};
+
+/// Cuts as GPT-2's or SmolLM's pre-tokenizer does.
 ///
 ///   's|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+          (openai/gpt-2, encoder.py)
+///   's|'t|'re|'ve|'m|'ll|'d| ?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+|\s+(?![^\s\p{N}])|\s+     (Digits(individual_digits), then GPT-2's, in one)
 ///
 /// Letters and numbers are those of PCRE2's Unicode (14 in 10.42); white space the 25 code points of White_Space.
 /// Malformed UTF-8: a longest run of bytes that belong to no well-formed sequence is a piece of its own, and the text
@@ -27,7 +34,7 @@ namespace terse::text {
 /// The pieces joined are always the text. Copies share the compiled pattern; all of it may be used by many threads.
 class Pretokenizer {
  public:
-  Pretokenizer();
+  explicit Pretokenizer(PieceRule rule = PieceRule::gpt2);
 
   /// Calls visit(std::string_view) for each piece, in order. None is empty.
   template <class Visit>
@@ -64,10 +71,11 @@ class Pretokenizer {
   bool compiled_to_machine_code_;
 };
 
-inline Pretokenizer::Pretokenizer() {
+inline Pretokenizer::Pretokenizer(PieceRule rule) {
   // \s of PCRE2 is ASCII alone, or with PCRE2_UCP has U+180E, which isn't White_Space.
-  constexpr std::string_view pattern =
-      R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^SPACE\p{L}\p{N}]+|[SPACE]+(?![^SPACE])|[SPACE]+)";
+  const std::string_view pattern = rule == PieceRule::gpt2
+                                       ? R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^SPACE\p{L}\p{N}]+|[SPACE]+(?![^SPACE])|[SPACE]+)"
+                                       : R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+|\p{N}| ?[^SPACE\p{L}\p{N}]+|[SPACE]+(?![^SPACE\p{N}])|[SPACE]+)";
   constexpr std::string_view white_space =
       R"(\x{9}-\x{d}\x{20}\x{85}\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000})";
   std::string written;

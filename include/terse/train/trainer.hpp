@@ -80,9 +80,17 @@ struct OverflowPlace {
 
   /// One line: tensor, layer, micro-batch and sample.
   std::string words() const {
-    const auto layer = tensor.starts_with("h.") ? concat(" of layer ", tensor.substr(2, tensor.find('.', 2) - 2)) : std::string();
-    return concat("overflow at step ", step, ": gradient of ", tensor, layer, " is not finite, first in micro-batch ", micro_batch, " of rank ", rank, ", in sample ", sample,
+    return concat("overflow at step ", step, ": gradient of ", tensor, layer(), " is not finite, first in micro-batch ", micro_batch, " of rank ", rank, ", in sample ", sample,
                   " of the data");
+  }
+
+ private:
+  /// " of layer 3" where the tensor's name has a number, as in "h.3.ln_1.weight".
+  std::string layer() const {
+    for (std::size_t dot = tensor.find('.'), end; dot != tensor.npos; dot = end)
+      if (end = tensor.find('.', dot + 1); end != tensor.npos && end > dot + 1 && tensor.find_first_not_of("0123456789", dot + 1) == end)
+        return concat(" of layer ", tensor.substr(dot + 1, end - dot - 1));
+    return {};
   }
 };
 

@@ -27,6 +27,11 @@ TEST_CASE("attention on CUDA: fp16 on tensor cores") {
   if constexpr (!is_sanitized) check_lengths<half, 1, 64>(), check_attention<half, 3, 32>({65, 20}, tenth), check_attention<half, 1, 128>({65, 20}, tenth);
 }
 
+TEST_CASE("attention on CUDA: heads of queries that share keys and values") {
+  check_attention<half, 6, 16, 2>({70, 17}, tenth);
+  if constexpr (!is_sanitized) check_attention<float, 3, 8, 1>({65, 20}, tenth);
+}
+
 TEST_CASE("attention on CUDA: bf16 on tensor cores, where they have it") {
   if constexpr (!is_sanitized)
     if (multiplies<bfloat16>()) check_lengths<bfloat16, 1, 64>();

@@ -52,20 +52,20 @@ TEST_CASE("invariant products on CUDA: the CPU's values, and the same bits whate
 
 namespace {
 
-template <Real K, Index heads, Index D>
+template <Real K, Index heads, Index D, Index key_value_heads = heads>
 void check_cached_attention() {
-  constexpr Index C = heads * D, context = 48, slots = 3;
+  constexpr Index C = heads * D, columns = C + 2 * key_value_heads * D, context = 48, slots = 3;
   on_both_devices([&](OpRun& run) {
-    using Cache = ops::KeyValueCache<K, heads, context, D>;
+    using Cache = ops::KeyValueCache<K, key_value_heads, context, D>;
     const auto keys = run.input<K>(slots * Cache::slot_values), values = run.input<K>(slots * Cache::slot_values);
     // a prompt's first rows, a text's next one, a full context: rows of one slot in order
     const std::vector<std::int32_t> at_slot{2, 2, 2, 0, 1}, at_position{0, 1, 2, 20, 47};
     const auto rows = static_cast<Index>(at_slot.size());
     const auto slot = run.values(at_slot), position = run.values(at_position);
-    const auto qkv = run.input<float>(rows * 3 * C), out = run.output<float>(rows * C);
+    const auto qkv = run.input<float>(rows * columns), out = run.output<float>(rows * C);
     run([&](auto& device, auto at) {
       ops::forward(device, ops::CachedAttention{}, ops::CacheRows{.ids = {}, .slots = {at(slot), slot.size()}, .positions = {at(position), position.size()}},
-                   Rows<float, 3 * C>{at(qkv), rows}, Cache{at(keys), at(values)}, Rows<float, C>{at(out), rows});
+                   Rows<float, columns>{at(qkv), rows}, Cache{at(keys), at(values)}, Rows<float, C>{at(out), rows});
     });
     run.equals("keys", keys), run.equals("values", values), run.agrees("out", out, C);
 
@@ -73,7 +73,7 @@ void check_cached_attention() {
     const auto alone = run.output<float>(C);
     const Index last = rows - 1;
     ops::forward(run.cuda, ops::CachedAttention{}, ops::CacheRows{.ids = {}, .slots = {slot.gpu() + last, 1}, .positions = {position.gpu() + last, 1}},
-                 Rows<float, 3 * C>{qkv.gpu() + last * 3 * C, 1}, Cache{keys.gpu(), values.gpu()}, Rows<float, C>{alone.gpu(), 1});
+                 Rows<float, columns>{qkv.gpu() + last * columns, 1}, Cache{keys.gpu(), values.gpu()}, Rows<float, C>{alone.gpu(), 1});
     const auto all = out.from_gpu();
     CHECK(alone.from_gpu() == std::vector<float>(all.end() - C, all.end()));
   });
@@ -125,6 +125,7 @@ TEST_CASE("attention over a cache on CUDA") {
     check_cached_attention<K, 2, 8>();
     check_cached_attention<K, 3, 64>();
     check_cached_attention<K, 1, 80>();
+    check_cached_attention<K, 6, 16, 2>();
   });
 }
 

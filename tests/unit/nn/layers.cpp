@@ -1,6 +1,6 @@
 // Layers and GPT-2's block: gradients against finite differences.
-#include <terse/models/config.hpp>
-#include <terse/nn/block.hpp>
+#include <terse/models/gpt.hpp>
+#include <terse/models/llama.hpp>
 #include <terse/testing/gradient_check.hpp>
 
 #include <vector>
@@ -41,9 +41,8 @@ void check(const std::vector<testing::GradientDifference>& differences) {
   CHECK(testing::all_agree(differences));
 }
 
-template <class Config>
+template <class Block, class Config>
 void check_block(const OwnedBatch& batch, float dropout_probability) {
-  using Block = nn::Block<Config, Fp64, double>;
   constexpr Index C = Config::width;
   Cpu cpu(1);
   cpu.reserve_thread_scratch(ops::attention_scratch<double, C / Config::heads>(Config::context));
@@ -59,6 +58,7 @@ void check_block(const OwnedBatch& batch, float dropout_probability) {
   auto x = random_values(T * C, 2);
   const auto dout = random_values(T * C, 3);
   const Rows<double, C> input{x.data(), T};
+  Block::Positions::prepare(cpu, batch.positions(), scratch.angles);
   const auto loss = [&] {
     block.layer.forward(cpu, batch, dropout, 4, input, saved, scratch);
     return dot({saved.out.data, saved.out.data + T * C}, dout);
@@ -73,6 +73,8 @@ void check_block(const OwnedBatch& batch, float dropout_probability) {
 
 struct OneHead : models::Config<models::GptConfig{.vocabulary = 5, .context = 40, .layers = 1, .heads = 1, .width = 7, .gelu = ops::Gelu::exact}> {};
 struct ThreeHeads : models::Config<models::GptConfig{.vocabulary = 5, .context = 40, .layers = 1, .heads = 3, .width = 12}> {};
+struct Grouped : models::Config<models::LlamaConfig{.vocabulary = 5, .context = 40, .layers = 1, .heads = 4, .key_value_heads = 2, .width = 32, .hidden = 20, .rope_theta = 100}> {};
+struct OneKey : models::Config<models::LlamaConfig{.vocabulary = 5, .context = 40, .layers = 1, .heads = 4, .key_value_heads = 1, .width = 64, .hidden = 6}> {};
 struct Narrow : models::Config<models::GptConfig{.vocabulary = 5, .context = 40, .layers = 1, .heads = 1, .width = 1}> {};
 
 }  // namespace
@@ -95,11 +97,11 @@ TEST_CASE("linear: gradients") {
 
 TEST_CASE("norm: gradients") {
   Cpu cpu(1);
-  Bound<nn::Norm<double, 7>> norm;
+  Bound<nn::LayerNorm<double, 7>> norm;
   auto x = random_values(3 * 7, 2);
   const auto dy = random_values(3 * 7, 3);
   std::vector<double> y(3 * 7), dx(3 * 7), mean(3), rstd(3);
-  const nn::Norm<double, 7>::Saved<double> saved{{mean.data(), 3}, {rstd.data(), 3}};
+  const nn::LayerNorm<double, 7>::Saved<double> saved{{mean.data(), 3}, {rstd.data(), 3}};
   const auto loss = [&] {
     norm.layer.forward(cpu, Rows<double, 7>{x.data(), 3}, Rows<double, 7>{y.data(), 3}, saved);
     return dot(y, dy);
@@ -111,11 +113,23 @@ TEST_CASE("norm: gradients") {
   check(differences);
 }
 
-TEST_CASE("block: gradients, without and with dropout") {
+template <class Config>
+void check_gpt_block(const OwnedBatch& batch, float dropout) {
+  check_block<models::GptBlock<Config, Fp64, double>, Config>(batch, dropout);
+}
+
+TEST_CASE("GPT-2's block: gradients, without and with dropout") {
   for (const float dropout : {0.0f, 0.2f}) {
-    check_block<ThreeHeads>(OwnedBatch::of_lengths({5, 1, 33}, 5), dropout);
-    check_block<OneHead>(OwnedBatch::of_lengths({4, 3}, 5), dropout);
-    check_block<OneHead>(OwnedBatch::of_lengths({1}, 5), dropout);
-    check_block<Narrow>(OwnedBatch::of_lengths({3}, 5), dropout);
+    check_gpt_block<ThreeHeads>(OwnedBatch::of_lengths({5, 1, 33}, 5), dropout);
+    check_gpt_block<OneHead>(OwnedBatch::of_lengths({4, 3}, 5), dropout);
+    check_gpt_block<OneHead>(OwnedBatch::of_lengths({1}, 5), dropout);
+    check_gpt_block<Narrow>(OwnedBatch::of_lengths({3}, 5), dropout);
+  }
+}
+
+TEST_CASE("Llama's block: gradients, without and with dropout") {
+  for (const float dropout : {0.0f, 0.2f}) {
+    check_block<models::LlamaBlock<Grouped, Fp64, double>, Grouped>(OwnedBatch::of_lengths({5, 1, 33}, 5), dropout);
+    check_block<models::LlamaBlock<OneKey, Fp64, double>, OneKey>(OwnedBatch::of_lengths({4, 3}, 5), dropout);
   }
 }

@@ -16,7 +16,7 @@ namespace {
 template <Real T>
 struct Pair {
   nn::Linear<T, 3, 50> linear;
-  nn::Norm<T, 50> norm;
+  nn::LayerNorm<T, 50> norm;
   constexpr void parameters(auto&& visit) { visit("fc", linear), visit("ln", norm); }
 };
 

@@ -8,9 +8,10 @@ using namespace terse;
 
 namespace {
 
-template <Index heads, Index D>
+template <Index heads, Index D, Index key_value_heads = heads>
 struct AttentionCase {
-  static constexpr Index C = heads * D;
+  using Op = ops::Attention<heads, key_value_heads>;
+  static constexpr Index C = heads * D, columns = Op::qkv_columns(D);
   static constexpr bool any_threads = true;
   static constexpr Pairs<1> outputs{{{"out", "dout"}}}, gradients{{{"qkv", "dqkv"}}};
 
@@ -18,24 +19,26 @@ struct AttentionCase {
   ops::Dropout dropout = {};
 
   template <Real T>
-  using Saved = typename ops::Attention<heads>::template Saved<Wide<T>>;
+  using Saved = typename Op::template Saved<Wide<T>>;
 
   template <Real T>
   void forward(Cpu& cpu, Tensors& t) const {
     const Index rows = batch.tokens();
-    ops::forward(cpu, ops::Attention<heads>{}, batch, dropout, Rows<T, 3 * C>{t.input<T>("qkv", rows * 3 * C), rows},
+    ops::forward(cpu, Op{}, batch, dropout, Rows<T, columns>{t.input<T>("qkv", rows * columns), rows},
                  Rows<T, C>{t.output<T>("out", rows * C), rows}, Saved<T>{{t.output<Wide<T>>("log_sums", rows * heads), rows}});
   }
   template <Real T>
   void backward(Cpu& cpu, Tensors& t) const {
     const Index rows = batch.tokens();
-    ops::backward(cpu, ops::Attention<heads>{}, batch, dropout, Rows<T, 3 * C>{t.get<T>("qkv"), rows}, Rows<T, C>{t.get<T>("out"), rows},
+    ops::backward(cpu, Op{}, batch, dropout, Rows<T, columns>{t.get<T>("qkv"), rows}, Rows<T, C>{t.get<T>("out"), rows},
                   Saved<T>{{t.get<Wide<T>>("log_sums"), rows}}, Rows<T, C>{t.input<T>("dout", rows * C), rows},
-                  Rows<T, 3 * C>{t.output<T>("dqkv", rows * 3 * C), rows});
+                  Rows<T, columns>{t.output<T>("dqkv", rows * columns), rows});
   }
   Values reference(const Tensors& t) const {
     const auto qkv = t.values("qkv");
-    const auto at = [&](Index row, Index part, Index head, Index d) { return qkv[static_cast<std::size_t>(row * 3 * C + part * C + head * D + d)]; };
+    const auto query = [&](Index row, Index head, Index d) { return qkv[static_cast<std::size_t>(row * columns + head * D + d)]; };
+    const auto key = [&](Index row, Index head, Index d) { return query(row, heads + head / (heads / key_value_heads), d); };
+    const auto value = [&](Index row, Index head, Index d) { return query(row, heads + key_value_heads + head / (heads / key_value_heads), d); };
     std::vector<double> out(static_cast<std::size_t>(batch.tokens() * C)), log_sums;
     for (Index row = 0; row < batch.tokens(); ++row)
       for (Index head = 0; head < heads; ++head) {
@@ -44,14 +47,14 @@ struct AttentionCase {
         double sum = 0;
         for (Index j = 0; j <= position; ++j) {
           double score = 0;
-          for (Index d = 0; d < D; ++d) score += at(row, 0, head, d) * at(first + j, 1, head, d);
+          for (Index d = 0; d < D; ++d) score += query(row, head, d) * key(first + j, head, d);
           weights.push_back(std::exp(score / std::sqrt(static_cast<double>(D))));
           sum += weights.back();
         }
         log_sums.push_back(std::log(sum));
         for (Index j = 0; j <= position; ++j)
           for (Index d = 0; d < D; ++d)
-            out[static_cast<std::size_t>(row * C + head * D + d)] += weights[static_cast<std::size_t>(j)] / sum * factor(row, head, position, j) * at(first + j, 2, head, d);
+            out[static_cast<std::size_t>(row * C + head * D + d)] += weights[static_cast<std::size_t>(j)] / sum * factor(row, head, position, j) * value(first + j, head, d);
       }
     return {{"out", out}, {"log_sums", log_sums}};
   }
@@ -72,6 +75,12 @@ TEST_CASE("attention: one token, one head, odd widths") {
   check_op(AttentionCase<1, 1>{OwnedBatch::of_lengths({1}, 9)});
   check_op(AttentionCase<5, 7>{OwnedBatch::of_lengths({7, 1, 33}, 9)});
   check_op(AttentionCase<1, 64>{OwnedBatch::of_lengths({5, 9}, 9)});
+}
+
+TEST_CASE("attention: heads of queries that share keys and values") {
+  const auto dropout = ops::DropoutPlan{.probability = 0.3f, .seed = 5}.at(ops::DropoutSite::attention_probabilities, 2);
+  check_op(AttentionCase<6, 12, 2>{OwnedBatch::of_lengths({1, 33, 70}, 9), dropout});
+  check_op(AttentionCase<3, 7, 1>{OwnedBatch::of_lengths({7, 32}, 9)});
 }
 
 TEST_CASE("attention with dropout") {

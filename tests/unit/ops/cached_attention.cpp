@@ -13,9 +13,10 @@ using namespace terse;
 namespace {
 
 /// The documents of a batch as slots of a cache, read in one step: the same numbers as attention inside the documents.
-template <Index heads, Index D>
+template <Index heads, Index D, Index key_value_heads = heads>
 struct CachedAttentionCase {
-  static constexpr Index C = heads * D, context = 80;
+  using Attention = ops::Attention<heads, key_value_heads>;
+  static constexpr Index C = heads * D, columns = Attention::qkv_columns(D), context = 80;
   static constexpr bool any_threads = true;
 
   OwnedBatch batch;
@@ -24,12 +25,12 @@ struct CachedAttentionCase {
   template <Real T>
   void forward(Cpu& cpu, Tensors& t) const {
     using S = Wide<T>;
-    const Index rows = batch.tokens(), cached = batch.sequences() * context * C;
+    const Index rows = batch.tokens(), cached = batch.sequences() * context * key_value_heads * D;
     std::vector<std::int32_t> slots;
     for (Index row = 0; row < rows; ++row) slots.push_back(static_cast<std::int32_t>(ops::document_of(batch, row)));
     std::vector<T> keys(static_cast<std::size_t>(cached), T(std::nanf(""))), values = keys;
-    ops::forward(cpu, ops::CachedAttention{}, ops::CacheRows{batch.ids(), slots, batch.positions()}, Rows<S, 3 * C>{t.input<S>("qkv", rows * 3 * C), rows},
-                 ops::KeyValueCache<T, heads, context, D>{keys.data(), values.data()}, Rows<S, C>{t.output<S>("out", rows * C), rows});
+    ops::forward(cpu, ops::CachedAttention{}, ops::CacheRows{batch.ids(), slots, batch.positions()}, Rows<S, columns>{t.input<S>("qkv", rows * columns), rows},
+                 ops::KeyValueCache<T, key_value_heads, context, D>{keys.data(), values.data()}, Rows<S, C>{t.output<S>("out", rows * C), rows});
   }
   Values reference(const Tensors& t) const {
     Cpu cpu(1);
@@ -37,8 +38,8 @@ struct CachedAttentionCase {
     const Index rows = batch.tokens();
     auto qkv = t.values("qkv");
     std::vector<double> out(static_cast<std::size_t>(rows * C)), log_sums(static_cast<std::size_t>(rows * heads));
-    ops::forward(cpu, ops::Attention<heads>{}, batch, ops::Dropout{}, Rows<double, 3 * C>{qkv.data(), rows}, Rows<double, C>{out.data(), rows},
-                 typename ops::Attention<heads>::template Saved<double>{{log_sums.data(), rows}});
+    ops::forward(cpu, Attention{}, batch, ops::Dropout{}, Rows<double, columns>{qkv.data(), rows}, Rows<double, C>{out.data(), rows},
+                 typename Attention::template Saved<double>{{log_sums.data(), rows}});
     return {{"out", out}};
   }
 };
@@ -99,6 +100,7 @@ std::vector<float> read_over_slots(const std::function<Index(Index)>& owner, boo
 
 TEST_CASE("cached attention equals attention") {
   check_op(CachedAttentionCase<2, 12>{OwnedBatch::of_lengths({1, 31, 32, 33, 70}, 9)});
+  check_op(CachedAttentionCase<6, 12, 2>{OwnedBatch::of_lengths({1, 33, 70}, 9)});
   check_op(CachedAttentionCase<1, 1>{OwnedBatch::of_lengths({3, 2}, 9)});
   check_op(CachedAttentionCase<1, 35>{OwnedBatch::of_lengths({18}, 9)});
 }

@@ -31,10 +31,11 @@ struct LayerNormCase {
     using S = Wide<T>;
     const Rows<X<T>, C> x{t.get<X<T>>("x"), rows};
     const ops::LayerNorm::Saved<S> saved{{t.get<S>("mean"), rows}, {t.get<S>("rstd"), rows}};
+    const Rows<T, C> dy{t.input<T>("dy", rows * C), rows};
     const Rows<S, C> dx{write == Write::accumulate ? t.accumulated<S>("dx", rows * C) : t.output<S>("dx", rows * C), rows};
     ops::recompute(cpu, ops::LayerNorm{}, x, Vector<T, C>{t.get<T>("gain")}, Vector<T, C>{t.get<T>("bias")}, saved, Rows<T, C>{t.output<T>("y again", rows * C), rows});
-    ops::backward(cpu, ops::LayerNorm{}, x, Vector<T, C>{t.get<T>("gain")}, saved, Rows<T, C>{t.input<T>("dy", rows * C), rows}, dx, write,
-                  Vector<S, C>{t.accumulated<S>("dgain", C)}, Vector<S, C>{t.accumulated<S>("dbias", C)});
+    ops::backward(cpu, ops::LayerNorm{}, x, Vector<T, C>{t.get<T>("gain")}, saved, dy, dx, write);
+    ops::gain_and_bias_gradients(cpu, ops::LayerNorm{}, x, saved, dy, Vector<S, C>{t.accumulated<S>("dgain", C)}, Vector<S, C>{t.accumulated<S>("dbias", C)});
   }
   Values reference(const Tensors& t) const {
     const auto x = t.values("x"), gain = t.values("gain"), bias = t.values("bias");

@@ -116,7 +116,7 @@ TEST_CASE("a part of the values, evenly spaced; sizes that differ") {
 
 TEST_CASE("all parameters of a layer, by name") {
   double weight[3] = {1, 2, 3}, bias[3] = {0, 1, 0}, dweight[3] = {2, 2, 2}, dbias[3] = {5, 0, 0};
-  nn::Norm<double, 3> layer{{weight}, {bias}}, gradient{{dweight}, {dbias}};
+  nn::LayerNorm<double, 3> layer{{weight}, {bias}}, gradient{{dweight}, {dbias}};
   const auto loss = [&] { return 2 * (weight[0] + weight[1] + weight[2]) + 4 * bias[0]; };
   const auto differences = testing::check_parameters(layer, gradient, loss);
   REQUIRE(differences.size() == 2);

@@ -238,8 +238,8 @@ TEST_CASE("damaged files are refused with file, line and token") {
   CHECK(message() == "vocab.json: one JSON object of tokens and their ids is expected");
   good.save(folder.path());
   std::filesystem::remove(folder.path() / "merges.txt");
-  CHECK(message() == "merges.txt: cannot be read: No such file or directory; a tokenizer is a folder with vocab.json and merges.txt");
+  CHECK(message() == "merges.txt: cannot be read: No such file or directory; a tokenizer is a folder with tokenizer.json, or vocab.json and merges.txt");
   std::filesystem::remove(folder.path() / "vocab.json");
   std::filesystem::create_directory(folder.path() / "vocab.json");
-  CHECK(message() == "vocab.json: cannot be read: Is a directory; a tokenizer is a folder with vocab.json and merges.txt");
+  CHECK(message() == "vocab.json: cannot be read: Is a directory; a tokenizer is a folder with tokenizer.json, or vocab.json and merges.txt");
 }

@@ -13,9 +13,9 @@ namespace {
 
 using Pieces = std::vector<std::string>;
 
-Pieces cut(std::string_view text) {
+Pieces cut(std::string_view text, PieceRule rule = PieceRule::gpt2) {
   Pieces pieces;
-  Pretokenizer().for_each_piece(text, [&](std::string_view piece) { pieces.emplace_back(piece); });
+  Pretokenizer(rule).for_each_piece(text, [&](std::string_view piece) { pieces.emplace_back(piece); });
   return pieces;
 }
 
@@ -94,4 +94,16 @@ TEST_CASE("a million of the same character is cut, whichever it is") {
     while (text.size() < 1000000) text += unit;
     CHECK(cut(text) == Pieces{text});
   }
+}
+
+TEST_CASE("SmolLM's rule: each digit alone, and what is before one ends there") {
+  const auto smollm = [](std::string_view text) { return cut(text, PieceRule::smollm); };
+  CHECK(smollm("") == Pieces{});
+  CHECK(smollm("1234") == Pieces{"1", "2", "3", "4"});
+  CHECK(smollm(" 25%") == Pieces{" ", "2", "5", "%"});
+  CHECK(smollm("a  1") == Pieces{"a", "  ", "1"});
+  CHECK(cut("a  1") == Pieces{"a", " ", " 1"});
+  CHECK(smollm("a  b \n 1's") == Pieces{"a", " ", " b", " \n ", "1", "'s"});
+  CHECK(smollm("x\u00B2\u2167 \u0663") == Pieces{"x", "\u00B2", "\u2167", " ", "\u0663"});
+  CHECK(smollm("\xFF" "1\xFF") == Pieces{"\xFF", "1", "\xFF"});
 }

@@ -89,7 +89,7 @@ void probabilities(S* scores, Index query, Index seen, S scale, S log_sum) {
 
 namespace terse::ops {
 
-/// Calls body(document, head) for each pair, on the device's threads, whose scratch must hold the longest document.
+/// Calls body(document, head of keys and values) for each pair, on the device's threads, whose scratch must hold the longest document.
 template <class S, Index D, Index heads, class Body>
 void for_each_head(const Cpu& cpu, const PackedBatch& batch, Body&& body) {
   std::int32_t longest = 0;
@@ -101,101 +101,110 @@ void for_each_head(const Cpu& cpu, const PackedBatch& batch, Body&& body) {
 }
 
 /// out and saved.log_sums from qkv; the contract stands in ops/attention/op.hpp.
-template <Index heads, Real T, Real Y, Index C3, Index C>
-void forward(const Cpu& cpu, Attention<heads>, const PackedBatch& batch, const Dropout& dropout, Rows<T, C3> qkv, Rows<Y, C> out,
-             typename Attention<heads>::template Saved<Wide<T>> saved) {
-  static_assert(C3 == 3 * C && C % heads == 0);
-  constexpr Index D = C / heads, tile = Attention<heads>::query_tile;
+template <Index heads, Index key_value_heads, Real T, Real Y, Index columns, Index C>
+void forward(const Cpu& cpu, Attention<heads, key_value_heads>, const PackedBatch& batch, const Dropout& dropout, Rows<T, columns> qkv, Rows<Y, C> out,
+             typename Attention<heads, key_value_heads>::template Saved<Wide<T>> saved) {
+  using Op = Attention<heads, key_value_heads>;
+  constexpr Index D = C / heads, tile = Op::query_tile;
+  static_assert(C == heads * D && columns == Op::qkv_columns(D));
   using S = Wide<T>;
-  for_each_head<S, D, heads>(cpu, batch, [&](Index document, Index head) {
+  for_each_head<S, D, key_value_heads>(cpu, batch, [&](Index document, Index shared) {
     const auto b = static_cast<std::size_t>(document);
     const Index start = batch.cu_seqlens[b], length = batch.cu_seqlens[b + 1] - start;
     const AttentionHead<S, D> work(cpu, length);
     const auto& scratch = work.scratch;
-    const auto* query = qkv.data + start * C3 + head * D;
-    work.transpose(query + C, C3, scratch.keys_transposed);
-    work.copy(query + 2 * C, C3, scratch.values);
-    for (Index first = 0; first < length; first += tile) {
-      const Index rows = std::min(tile, length - first), seen = work.keys_seen(first, rows);
-      kernel::multiply<Write::overwrite>(rows, seen, D, query + first * C3, C3, 1, scratch.keys_transposed, scratch.stride, scratch.scores, scratch.stride);
-      for (Index i = 0; i < rows; ++i) {
-        S* const scores = scratch.scores + i * scratch.stride;
-        const S largest = largest_of(scores, first + i + 1);
-        S sum = 0;
+    const auto* const key = qkv[start].data + C + shared * D;
+    work.transpose(key, columns, scratch.keys_transposed);
+    work.copy(key + key_value_heads * D, columns, scratch.values);
+    for (Index head = shared * Op::sharing; head < (shared + 1) * Op::sharing; ++head) {
+      const auto* const query = qkv[start].data + head * D;
+      for (Index first = 0; first < length; first += tile) {
+        const Index rows = std::min(tile, length - first), seen = work.keys_seen(first, rows);
+        kernel::multiply<Write::overwrite>(rows, seen, D, query + first * columns, columns, 1, scratch.keys_transposed, scratch.stride, scratch.scores, scratch.stride);
+        for (Index i = 0; i < rows; ++i) {
+          S* const scores = scratch.scores + i * scratch.stride;
+          const S largest = largest_of(scores, first + i + 1);
+          S sum = 0;
 #pragma omp simd reduction(+ : sum)
-        for (Index j = 0; j <= first + i; ++j) sum += fast_exp((scores[j] - largest) * work.scale);
-        const S log_sum = largest * work.scale + std::log(sum);
-        saved.log_sums[start + first + i][head] = log_sum;
-        probabilities(scores, first + i, seen, work.scale, log_sum);
-        if (dropout.active()) {
-          dropout_factors(dropout, batch.draws[b], head, first + i, first + i + 1, scratch.factors);
+          for (Index j = 0; j <= first + i; ++j) sum += fast_exp((scores[j] - largest) * work.scale);
+          const S log_sum = largest * work.scale + std::log(sum);
+          saved.log_sums[start + first + i][head] = log_sum;
+          probabilities(scores, first + i, seen, work.scale, log_sum);
+          if (dropout.active()) {
+            dropout_factors(dropout, batch.draws[b], head, first + i, first + i + 1, scratch.factors);
 #pragma omp simd
-          for (Index j = 0; j <= first + i; ++j) scores[j] *= scratch.factors[j];
+            for (Index j = 0; j <= first + i; ++j) scores[j] *= scratch.factors[j];
+          }
         }
+        kernel::multiply<Write::overwrite>(rows, D, first + rows, scratch.scores, scratch.stride, 1, scratch.values, D, scratch.out, D);
+        for (Index i = 0; i < rows; ++i)
+          for (Index d = 0; d < D; ++d) out[start + first + i][head * D + d] = static_cast<Y>(scratch.out[i * D + d]);
       }
-      kernel::multiply<Write::overwrite>(rows, D, first + rows, scratch.scores, scratch.stride, 1, scratch.values, D, scratch.out, D);
-      for (Index i = 0; i < rows; ++i)
-        for (Index d = 0; d < D; ++d) out[start + first + i][head * D + d] = static_cast<Y>(scratch.out[i * D + d]);
     }
   });
 }
 
 /// With m the dropout factors, delta[i] = dout[i] · out[i]:  dP = (dout vᵀ) m,  dS = P (dP - delta),
-/// dq = dS k / sqrt(D),  dk = dSᵀ q / sqrt(D),  dv = (P m)ᵀ dout.
-template <Index heads, Real T, Real Y, Real DY, Real DT, Index C3, Index C>
-void backward(const Cpu& cpu, Attention<heads>, const PackedBatch& batch, const Dropout& dropout, Rows<T, C3> qkv, Rows<Y, C> out,
-              typename Attention<heads>::template Saved<Wide<T>> saved, Rows<DY, C> dout, Rows<DT, C3> dqkv) {
-  constexpr Index D = C / heads, tile = Attention<heads>::query_tile;
+/// dq = dS k / sqrt(D),  dk = dSᵀ q / sqrt(D),  dv = (P m)ᵀ dout; dk and dv are summed over the heads that share k and v.
+template <Index heads, Index key_value_heads, Real T, Real Y, Real DY, Real DT, Index columns, Index C>
+void backward(const Cpu& cpu, Attention<heads, key_value_heads>, const PackedBatch& batch, const Dropout& dropout, Rows<T, columns> qkv, Rows<Y, C> out,
+              typename Attention<heads, key_value_heads>::template Saved<Wide<T>> saved, Rows<DY, C> dout, Rows<DT, columns> dqkv) {
+  using Op = Attention<heads, key_value_heads>;
+  constexpr Index D = C / heads, tile = Op::query_tile;
+  static_assert(C == heads * D && columns == Op::qkv_columns(D));
   using S = Wide<T>;
-  for_each_head<S, D, heads>(cpu, batch, [&](Index document, Index head) {
+  for_each_head<S, D, key_value_heads>(cpu, batch, [&](Index document, Index shared) {
     const auto b = static_cast<std::size_t>(document);
     const Index start = batch.cu_seqlens[b], length = batch.cu_seqlens[b + 1] - start;
     const AttentionHead<S, D> work(cpu, length);
     const auto& scratch = work.scratch;
-    const auto* query = qkv.data + start * C3 + head * D;
-    work.transpose(query + C, C3, scratch.keys_transposed);
-    work.transpose(query + 2 * C, C3, scratch.values_transposed);
-    work.copy(query + C, C3, scratch.keys);
+    const Index key_column = C + shared * D, value_column = key_column + key_value_heads * D;
+    work.transpose(qkv[start].data + key_column, columns, scratch.keys_transposed);
+    work.transpose(qkv[start].data + value_column, columns, scratch.values_transposed);
+    work.copy(qkv[start].data + key_column, columns, scratch.keys);
     std::fill_n(scratch.dkeys, length * D, S{0});
     std::fill_n(scratch.dvalues, length * D, S{0});
-    for (Index first = 0; first < length; first += tile) {
-      const Index rows = std::min(tile, length - first), seen = work.keys_seen(first, rows), stride = scratch.stride;
-      const auto* dout_tile = dout.data + (start + first) * C + head * D;
-      kernel::multiply<Write::overwrite>(rows, seen, D, query + first * C3, C3, 1, scratch.keys_transposed, stride, scratch.scores, stride);
-      kernel::multiply<Write::overwrite>(rows, seen, D, dout_tile, C, 1, scratch.values_transposed, stride, scratch.slopes, stride);
-      for (Index i = 0; i < rows; ++i) {
-        const Index position = first + i;
-        S* const p = scratch.scores + i * stride;
-        S* const ds = scratch.slopes + i * stride;
-        S* const factors = scratch.factors;
-        S delta = 0;
-        for (Index d = 0; d < D; ++d)
-          delta += static_cast<S>(dout_tile[i * C + d]) * static_cast<S>(out[start + position][head * D + d]);
-        probabilities(p, position, seen, work.scale, saved.log_sums[start + position][head]);
-        if (dropout.active()) {
-          dropout_factors(dropout, batch.draws[b], head, position, position + 1, factors);
+    for (Index head = shared * Op::sharing; head < (shared + 1) * Op::sharing; ++head) {
+      const auto* const query = qkv[start].data + head * D;
+      for (Index first = 0; first < length; first += tile) {
+        const Index rows = std::min(tile, length - first), seen = work.keys_seen(first, rows), stride = scratch.stride;
+        const auto* dout_tile = dout.data + (start + first) * C + head * D;
+        kernel::multiply<Write::overwrite>(rows, seen, D, query + first * columns, columns, 1, scratch.keys_transposed, stride, scratch.scores, stride);
+        kernel::multiply<Write::overwrite>(rows, seen, D, dout_tile, C, 1, scratch.values_transposed, stride, scratch.slopes, stride);
+        for (Index i = 0; i < rows; ++i) {
+          const Index position = first + i;
+          S* const p = scratch.scores + i * stride;
+          S* const ds = scratch.slopes + i * stride;
+          S* const factors = scratch.factors;
+          S delta = 0;
+          for (Index d = 0; d < D; ++d)
+            delta += static_cast<S>(dout_tile[i * C + d]) * static_cast<S>(out[start + position][head * D + d]);
+          probabilities(p, position, seen, work.scale, saved.log_sums[start + position][head]);
+          if (dropout.active()) {
+            dropout_factors(dropout, batch.draws[b], head, position, position + 1, factors);
 #pragma omp simd
-          for (Index j = 0; j <= position; ++j) {
-            ds[j] = p[j] * (ds[j] * factors[j] - delta) * work.scale;
-            p[j] *= factors[j];
+            for (Index j = 0; j <= position; ++j) {
+              ds[j] = p[j] * (ds[j] * factors[j] - delta) * work.scale;
+              p[j] *= factors[j];
+            }
+          } else {
+#pragma omp simd
+            for (Index j = 0; j <= position; ++j) ds[j] = p[j] * (ds[j] - delta) * work.scale;
           }
-        } else {
-#pragma omp simd
-          for (Index j = 0; j <= position; ++j) ds[j] = p[j] * (ds[j] - delta) * work.scale;
+          for (Index j = position + 1; j < seen; ++j) ds[j] = 0;
         }
-        for (Index j = position + 1; j < seen; ++j) ds[j] = 0;
+        const Index keys = first + rows;
+        kernel::multiply<Write::overwrite>(rows, D, keys, scratch.slopes, stride, 1, scratch.keys, D, scratch.out, D);
+        kernel::multiply<Write::accumulate>(keys, D, rows, scratch.slopes, 1, stride, query + first * columns, columns, scratch.dkeys, D);
+        kernel::multiply<Write::accumulate>(keys, D, rows, scratch.scores, 1, stride, dout_tile, C, scratch.dvalues, D);
+        for (Index i = 0; i < rows; ++i)
+          for (Index d = 0; d < D; ++d) dqkv[start + first + i][head * D + d] = static_cast<DT>(scratch.out[i * D + d]);
       }
-      const Index keys = first + rows;
-      kernel::multiply<Write::overwrite>(rows, D, keys, scratch.slopes, stride, 1, scratch.keys, D, scratch.out, D);
-      kernel::multiply<Write::accumulate>(keys, D, rows, scratch.slopes, 1, stride, query + first * C3, C3, scratch.dkeys, D);
-      kernel::multiply<Write::accumulate>(keys, D, rows, scratch.scores, 1, stride, dout_tile, C, scratch.dvalues, D);
-      for (Index i = 0; i < rows; ++i)
-        for (Index d = 0; d < D; ++d) dqkv[start + first + i][head * D + d] = static_cast<DT>(scratch.out[i * D + d]);
     }
     for (Index j = 0; j < length; ++j)
       for (Index d = 0; d < D; ++d) {
-        dqkv[start + j][C + head * D + d] = static_cast<DT>(scratch.dkeys[j * D + d]);
-        dqkv[start + j][2 * C + head * D + d] = static_cast<DT>(scratch.dvalues[j * D + d]);
+        dqkv[start + j][key_column + d] = static_cast<DT>(scratch.dkeys[j * D + d]);
+        dqkv[start + j][value_column + d] = static_cast<DT>(scratch.dvalues[j * D + d]);
       }
   });
 }

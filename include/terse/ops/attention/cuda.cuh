@@ -45,36 +45,39 @@ void check_tensor_cores(const Cuda& cuda) {
 }  // namespace gpu::attention
 
 /// out and saved.log_sums from qkv; 2 C n² FLOP for a document of n tokens.
-template <Index heads, Real T, Real Y, Index C3, Index C>
-void forward(const Cuda& cuda, Attention<heads>, const PackedBatch& batch, const Dropout& dropout, Rows<T, C3> qkv, Rows<Y, C> out,
-             typename Attention<heads>::template Saved<Wide<T>> saved) {
+template <Index heads, Index key_value_heads, Real T, Real Y, Index columns, Index C>
+void forward(const Cuda& cuda, Attention<heads, key_value_heads>, const PackedBatch& batch, const Dropout& dropout, Rows<T, columns> qkv, Rows<Y, C> out,
+             typename Attention<heads, key_value_heads>::template Saved<Wide<T>> saved) {
   using In = std::remove_const_t<T>;
-  static_assert(C3 == 3 * C && C % heads == 0);
+  static_assert(C % heads == 0 && columns == Attention<heads, key_value_heads>::qkv_columns(C / heads));
   static_assert(std::is_same_v<Y, In>, "terse: attention on CUDA: qkv and out have one dtype");
   constexpr int D = gpu::attention::HeadSizeFits<In, C / heads>::value;
   gpu::attention::check_tensor_cores<In>(cuda);
   const auto documents = gpu::attention::documents_of(batch);
   device::launch(cuda, gpu::attention::forward<In, D>,
-                 {device::grid(documents.blocks(qkv.rows), heads), dim3(gpu::attention::threads), sizeof(gpu::attention::ForwardMemory<In, D>)}, documents, dropout,
-                 view_of(qkv), view_of(out), view_of(saved.log_sums));
+                 {device::grid(documents.blocks(qkv.rows), heads), dim3(gpu::attention::threads), sizeof(gpu::attention::ForwardMemory<In, D>)}, documents,
+                 gpu::attention::SharedHeads{heads, key_value_heads}, dropout, view_of(qkv), view_of(out), view_of(saved.log_sums));
 }
 
 /// dqkv; 7 C n² FLOP for a document of n tokens, since both kernels work the scores out. Workspace: attention_workspace(tokens, heads).
-template <Index heads, Real T, Real Y, Real DY, Real DT, Index C3, Index C>
-void backward(const Cuda& cuda, Attention<heads>, const PackedBatch& batch, const Dropout& dropout, Rows<T, C3> qkv, Rows<Y, C> out,
-              typename Attention<heads>::template Saved<Wide<T>> saved, Rows<DY, C> dout, Rows<DT, C3> dqkv) {
+template <Index heads, Index key_value_heads, Real T, Real Y, Real DY, Real DT, Index columns, Index C>
+void backward(const Cuda& cuda, Attention<heads, key_value_heads>, const PackedBatch& batch, const Dropout& dropout, Rows<T, columns> qkv, Rows<Y, C> out,
+              typename Attention<heads, key_value_heads>::template Saved<Wide<T>> saved, Rows<DY, C> dout, Rows<DT, columns> dqkv) {
   using In = std::remove_const_t<T>;
-  static_assert(C3 == 3 * C && C % heads == 0);
+  static_assert(C % heads == 0 && columns == Attention<heads, key_value_heads>::qkv_columns(C / heads));
   static_assert(std::is_same_v<std::remove_const_t<Y>, In> && std::is_same_v<std::remove_const_t<DY>, In> && std::is_same_v<DT, In>,
                 "terse: attention on CUDA: qkv, out and their gradients have one dtype");
   constexpr int D = gpu::attention::HeadSizeFits<In, C / heads>::value;
   gpu::attention::check_tensor_cores<In>(cuda);
   const auto documents = gpu::attention::documents_of(batch);
-  const device::Launch shape{device::grid(documents.blocks(qkv.rows), heads), dim3(gpu::attention::threads), sizeof(gpu::attention::BackwardMemory<In, D>)};
+  const gpu::attention::SharedHeads shared{heads, key_value_heads};
+  const auto blocks_for = [&](Index rows_of_heads) {
+    return device::Launch{device::grid(documents.blocks(qkv.rows), rows_of_heads), dim3(gpu::attention::threads), sizeof(gpu::attention::BackwardMemory<In, D>)};
+  };
   auto* const terms = reinterpret_cast<gpu::attention::QueryTerms*>(cuda.workspace(attention_workspace(qkv.rows, heads)));
-  device::launch(cuda, gpu::attention::backward_queries<In, D>, shape, documents, dropout, view_of(qkv), view_of(out), view_of(saved.log_sums), view_of(dout),
-                 view_of(dqkv), terms);
-  device::launch(cuda, gpu::attention::backward_keys<In, D>, shape, documents, dropout, view_of(qkv), view_of(dout), view_of(dqkv), terms);
+  device::launch(cuda, gpu::attention::backward_queries<In, D>, blocks_for(heads), documents, shared, dropout, view_of(qkv), view_of(out), view_of(saved.log_sums),
+                 view_of(dout), view_of(dqkv), terms);
+  device::launch(cuda, gpu::attention::backward_keys<In, D>, blocks_for(key_value_heads), documents, shared, dropout, view_of(qkv), view_of(dout), view_of(dqkv), terms);
 }
 
 }  // namespace terse::ops

@@ -15,14 +15,14 @@ namespace terse::ops::gpu {
 
 /// Keys and values of the rows enter the cache: a block a row.
 template <Real T, Real K, Index heads, Index context, Index D>
-__global__ void fill_cache(RowsView<const T> qkv, const std::int32_t* slots, const std::int32_t* positions, KeyValueCache<K, heads, context, D> cache) {
+__global__ void fill_cache(RowsView<const T> qkv, Index first_key, const std::int32_t* slots, const std::int32_t* positions, KeyValueCache<K, heads, context, D> cache) {
   constexpr int each = device::values_per_access<T, K>;
   const Index r = blockIdx.x, slot = slots[r], position = positions[r];
   for (Index c = Index{threadIdx.x} * each; device::inside(c, heads * D); c += device::block_threads * each) {
     float values[each];
-    device::load(values, qkv[r] + heads * D + c);
+    device::load(values, qkv[r] + first_key + c);
     device::store(cache.key(slot, c / D, position) + c % D, values);
-    device::load(values, qkv[r] + 2 * heads * D + c);
+    device::load(values, qkv[r] + first_key + heads * D + c);
     device::store(cache.value(slot, c / D, position) + c % D, values);
   }
 }
@@ -49,22 +49,22 @@ __device__ inline float over_block(float value, float* warps) {
   return result;
 }
 
-/// A block a row and head: scores by a thread a key, then the weighted sum of values by groups of threads, every group's keys in order and the
+/// A block a row and head of queries, `sharing` of which have the same keys and values: scores by a thread a key, then the weighted sum of values by groups of threads, every group's keys in order and the
 /// groups in order. It depends on the number of keys alone.
 template <Real T, Real K, Index heads, Index context, Index D>
-__global__ void cached_attention(RowsView<const T> qkv, const std::int32_t* slots, const std::int32_t* positions, const std::int32_t* sources,
+__global__ void cached_attention(RowsView<const T> qkv, Index sharing, const std::int32_t* slots, const std::int32_t* positions, const std::int32_t* sources,
                                  KeyValueCache<K, heads, context, D> cache, float scale, RowsView<T> out) {
   using Shared = CachedAttentionShared<context, D>;
   constexpr int each = 4;
   auto& shared = device::shared<Shared>();
-  const Index r = blockIdx.x, head = blockIdx.y, slot = slots[r], keys = positions[r] + 1;
+  const Index r = blockIdx.x, head = blockIdx.y, shared_head = head / sharing, slot = slots[r], keys = positions[r] + 1;
   const auto source = [&](Index j) { return sources == nullptr ? slot : Index{sources[slot * context + j]}; };
   for (Index d = threadIdx.x; device::inside(d, D); d += device::block_threads) shared.query[d] = device::to_float(qkv[r][head * D + d]);
   __syncthreads();
 
   float largest = -std::numeric_limits<float>::infinity();
   for (Index j = threadIdx.x; device::inside(j, keys); j += device::block_threads) {
-    const K* const key = cache.key(source(j), head, j);
+    const K* const key = cache.key(source(j), shared_head, j);
     float score = 0;
     for (Index d = 0; d < D; d += each) {
       float values[each];
@@ -84,7 +84,7 @@ __global__ void cached_attention(RowsView<const T> qkv, const std::int32_t* slot
     float result[each] = {};
     for (Index j = group; device::inside(j, keys); j += Shared::groups) {
       float values[each];
-      device::load(values, cache.value(source(j), head, j) + d);
+      device::load(values, cache.value(source(j), shared_head, j) + d);
       for (int i = 0; i < each; ++i) result[i] = fmaf(shared.scores[j], values[i], result[i]);
     }
     for (int i = 0; i < each; ++i) shared.results[group][d + i] = result[i];
@@ -103,15 +103,15 @@ namespace terse::ops {
 
 /// Keys and values of the rows enter the cache, and out follows; the contract stands in ops/cached_attention/op.hpp. Moves 2 D sizeof(K) bytes a
 /// key, row and head.
-template <Real T, Real K, Index heads, Index context, Index D, Index C3, Index C>
-void forward(const Cuda& cuda, CachedAttention, CacheRows rows, Rows<T, C3> qkv, KeyValueCache<K, heads, context, D> cache, Rows<T, C> out) {
-  static_assert(C3 == 3 * C && C == heads * D);
+template <Real T, Real K, Index heads, Index context, Index D, Index columns, Index C>
+void forward(const Cuda& cuda, CachedAttention, CacheRows rows, Rows<T, columns> qkv, KeyValueCache<K, heads, context, D> cache, Rows<T, C> out) {
+  static_assert(C % (heads * D) == 0 && columns == C + 2 * heads * D);
   static_assert(D % 8 == 0 && D / 4 <= device::block_threads, "terse: cached attention on CUDA: the size of a head is a multiple of 8, at most 1024");
-  device::launch(cuda, gpu::fill_cache<T, K, heads, context, D>, {.blocks = device::grid(qkv.rows), .threads = dim3(device::block_threads)}, view_of(qkv), rows.slots.data(),
+  device::launch(cuda, gpu::fill_cache<T, K, heads, context, D>, {.blocks = device::grid(qkv.rows), .threads = dim3(device::block_threads)}, view_of(qkv), C, rows.slots.data(),
                  rows.positions.data(), cache);
   device::launch(cuda, gpu::cached_attention<T, K, heads, context, D>,
-                 {.blocks = device::grid(qkv.rows, heads), .threads = dim3(device::block_threads), .shared_bytes = sizeof(gpu::CachedAttentionShared<context, D>)}, view_of(qkv),
-                 rows.slots.data(), rows.positions.data(), rows.sources, cache, 1 / std::sqrt(static_cast<float>(D)), view_of(out));
+                 {.blocks = device::grid(qkv.rows, C / D), .threads = dim3(device::block_threads), .shared_bytes = sizeof(gpu::CachedAttentionShared<context, D>)}, view_of(qkv),
+                 C / (heads * D), rows.slots.data(), rows.positions.data(), rows.sources, cache, 1 / std::sqrt(static_cast<float>(D)), view_of(out));
 }
 
 }  // namespace terse::ops

@@ -6,7 +6,7 @@
 
 namespace terse::ops {
 
-/// One layer's keys and values of every slot of a decoder: keys, values (slots, heads, context, D).
+/// One layer's keys and values of every slot of a decoder: keys, values (slots, heads, context, D), heads those of keys and values.
 template <Real T, Index heads, Index context, Index D>
 struct KeyValueCache {
   using Value = T;
@@ -35,7 +35,7 @@ struct CacheRows {
 ///   keys and values of the rows enter the cache; then out[r] = softmax(q[r] · keys[0..position] / sqrt(D)) values, for each head, where
 ///   key and value j are those of slot sources[slot][j]
 ///
-/// Shapes     qkv (R, 3C) · out (R, C)
+/// Shapes     qkv (R, C + 2 heads D), `heads` the cache's, each shared by C / (heads D) neighbouring heads of queries (ops/attention/op.hpp) · out (R, C)
 /// Precision  sums in float; the cache holds its own dtype
 /// Order      a row's result depends on its text's earlier rows alone, not on the slots they stand in: batch-invariant
 /// Scratch    context values of float for each thread

@@ -44,10 +44,9 @@ void recompute(const Cpu& cpu, LayerNorm, Rows<X, C> x, Vector<P, C> gain, Vecto
   });
 }
 
-/// dx, and dgain and dbias, which are added to. With n = (x - mean) * rstd and g = dy * gain:  dx = rstd * (g - mean(g) - n * mean(g * n)).
-template <Real X, Real P, Real DY, Real G, Index C>
-void backward(const Cpu& cpu, LayerNorm, Rows<X, C> x, Vector<P, C> gain, LayerNorm::Saved<Wide<X>> saved, Rows<DY, C> dy,
-              Rows<Wide<X>, C> dx, Write write, Vector<G, C> dgain, Vector<G, C> dbias) {
+/// dx. With n = (x - mean) * rstd and g = dy * gain:  dx = rstd * (g - mean(g) - n * mean(g * n)).
+template <Real X, Real P, Real DY, Index C>
+void backward(const Cpu& cpu, LayerNorm, Rows<X, C> x, Vector<P, C> gain, LayerNorm::Saved<Wide<X>> saved, Rows<DY, C> dy, Rows<Wide<X>, C> dx, Write write) {
   using S = Wide<X>;
   cpu.parallel_for(x.rows, [=](Index t) {
     const S mean = saved.mean[t], rstd = saved.rstd[t];
@@ -68,6 +67,12 @@ void backward(const Cpu& cpu, LayerNorm, Rows<X, C> x, Vector<P, C> gain, LayerN
       out[c] = write == Write::accumulate ? out[c] + value : value;
     }
   });
+}
+
+/// dgain += sum over rows of dy * n, dbias += sum over rows of dy: the gradients of gain and bias.
+template <Real X, Real DY, Real G, Index C>
+void gain_and_bias_gradients(const Cpu& cpu, LayerNorm, Rows<X, C> x, LayerNorm::Saved<Wide<X>> saved, Rows<DY, C> dy, Vector<G, C> dgain, Vector<G, C> dbias) {
+  using S = Wide<X>;
   for_column_blocks(cpu, C, [=](Index first, Index end) {
     for (Index t = 0; t < x.rows; ++t) {
       const S mean = saved.mean[t], rstd = saved.rstd[t];

@@ -115,17 +115,21 @@ void recompute(const Cuda& cuda, LayerNorm, Rows<X, C> x, Vector<P, C> gain, Vec
                  view_of(y));
 }
 
-/// dx, and dgain and dbias, which are added to. Moves 2 (sizeof(X) + sizeof(DY)) + 4 bytes a value, 4 more where dx is added to.
-/// Workspace: column_sums_workspace(C, 2).
-template <Real X, Real P, Real DY, Real G, Index C>
-void backward(const Cuda& cuda, LayerNorm, Rows<X, C> x, Vector<P, C> gain, LayerNorm::Saved<Wide<X>> saved, Rows<DY, C> dy, Rows<Wide<X>, C> dx, Write write,
-              Vector<G, C> dgain, Vector<G, C> dbias) {
+/// dx. Moves sizeof(X) + sizeof(DY) + 4 bytes a value, 4 more where dx is added to.
+template <Real X, Real P, Real DY, Index C>
+void backward(const Cuda& cuda, LayerNorm, Rows<X, C> x, Vector<P, C> gain, LayerNorm::Saved<Wide<X>> saved, Rows<DY, C> dy, Rows<Wide<X>, C> dx, Write write) {
+  static_assert(C % 8 == 0, "terse: on CUDA widths are multiples of 8");
+  device::launch(cuda, gpu::layer_norm_backward<std::remove_const_t<X>, std::remove_const_t<P>, std::remove_const_t<DY>>, device::warps_for(x.rows), view_of(x), gain.data,
+                 saved, view_of(dy), view_of(dx), write == Write::accumulate);
+}
+
+/// dgain and dbias, which are added to. Moves sizeof(X) + sizeof(DY) bytes a value. Workspace: column_sums_workspace(C, 2).
+template <Real X, Real DY, Real G, Index C>
+void gain_and_bias_gradients(const Cuda& cuda, LayerNorm, Rows<X, C> x, LayerNorm::Saved<Wide<X>> saved, Rows<DY, C> dy, Vector<G, C> dgain, Vector<G, C> dbias) {
   static_assert(C % 8 == 0, "terse: on CUDA widths are multiples of 8");
   using In = std::remove_const_t<X>;
   using Slope = std::remove_const_t<DY>;
   constexpr int each = device::values_per_access<In, Slope>;
-  device::launch(cuda, gpu::layer_norm_backward<In, std::remove_const_t<P>, Slope>, device::warps_for(x.rows), view_of(x), gain.data, saved, view_of(dy), view_of(dx),
-                 write == Write::accumulate);
   gpu::add_column_sums<each>(cuda, gpu::LayerNormTerms<In, Slope, each>{view_of(x), view_of(dy), saved}, x.rows, C, gpu::Sums<G, 2>{{dgain.data, dbias.data}});
 }
 

@@ -9,7 +9,7 @@ namespace terse::ops {
 ///
 /// Shapes     x, y (T, C) · gain, bias (C) · mean, rstd (T)
 /// Precision  x, y, gain, bias any Real; statistics float, double where x is double
-/// Backward   dx is overwritten, or added to (the residual stream's gradient); dgain and dbias are added to
+/// Backward   dx is overwritten, or added to (the residual stream's gradient); gain_and_bias_gradients adds to dgain and dbias
 /// Errors     none at run time: C is static, so a mismatch doesn't compile
 struct LayerNorm {
   float epsilon = 1e-5f;  ///< GPT-2's value

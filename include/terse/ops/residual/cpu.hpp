@@ -8,10 +8,14 @@
 
 namespace terse::ops {
 
-/// y = x + dropout(branch + bias); the contract stands in ops/residual/op.hpp.
-template <Real S, Real P, Index C>
-void residual(const Cpu& cpu, const PackedBatch& batch, const Dropout& dropout, Rows<const S, C> x, Rows<const S, C> branch, Vector<P, C> bias,
-              Rows<S, C> y) {
+namespace detail {
+
+struct NoBias {
+  constexpr int operator[](Index /*c*/) const { return 0; }
+};
+
+template <Real S, class Bias, Index C>
+void join(const Cpu& cpu, const PackedBatch& batch, const Dropout& dropout, Rows<const S, C> x, Rows<const S, C> branch, Bias bias, Rows<S, C> y) {
   cpu.parallel_for(x.rows, [&, x, branch, bias, y](Index t) {
     const auto in = x[t], joins = branch[t];
     const auto out = y[t];
@@ -25,6 +29,20 @@ void residual(const Cpu& cpu, const PackedBatch& batch, const Dropout& dropout, 
 #pragma omp simd
     for (Index c = 0; c < C; ++c) out[c] = in[c] + (joins[c] + static_cast<S>(bias[c])) * factors[static_cast<std::size_t>(c)];
   });
+}
+
+}  // namespace detail
+
+/// y = x + dropout(branch + bias); the contract stands in ops/residual/op.hpp.
+template <Real S, Real P, Index C>
+void residual(const Cpu& cpu, const PackedBatch& batch, const Dropout& dropout, Rows<const S, C> x, Rows<const S, C> branch, Vector<P, C> bias, Rows<S, C> y) {
+  detail::join(cpu, batch, dropout, x, branch, bias, y);
+}
+
+/// y = x + dropout(branch).
+template <Real S, Index C>
+void residual(const Cpu& cpu, const PackedBatch& batch, const Dropout& dropout, Rows<const S, C> x, Rows<const S, C> branch, Rows<S, C> y) {
+  detail::join(cpu, batch, dropout, x, branch, detail::NoBias{}, y);
 }
 
 /// y += x.

@@ -22,8 +22,10 @@ __global__ void residual(BatchDropout dropout, RowsView<const S> x, RowsView<con
     float values[each], joins[each], biases[each];
     device::load(values, x[t] + c);
     device::load(joins, branch[t] + c);
-    device::load(biases, bias + c);
-    for (int i = 0; i < each; ++i) joins[i] += biases[i];
+    if (bias != nullptr) {
+      device::load(biases, bias + c);
+      for (int i = 0; i < each; ++i) joins[i] += biases[i];
+    }
     dropout.apply(joins, row, c);
     for (int i = 0; i < each; ++i) values[i] += joins[i];
     device::store(y[t] + c, values);
@@ -54,6 +56,12 @@ void residual(const Cuda& cuda, const PackedBatch& batch, const Dropout& dropout
   static_assert(C % 8 == 0, "terse: on CUDA widths are multiples of 8");
   device::launch(cuda, gpu::residual<S, std::remove_const_t<P>>, device::warps_for(x.rows), gpu::BatchDropout(batch, dropout), view_of(x), view_of(branch), bias.data,
                  view_of(y));
+}
+
+/// y = x + dropout(branch). Moves 3 sizeof(S) bytes a value.
+template <Real S, Index C>
+void residual(const Cuda& cuda, const PackedBatch& batch, const Dropout& dropout, Rows<const S, C> x, Rows<const S, C> branch, Rows<S, C> y) {
+  residual(cuda, batch, dropout, x, branch, Vector<const S, C>{}, y);
 }
 
 /// y += x. Moves sizeof(X) + 2 sizeof(Y) bytes a value.

@@ -18,10 +18,10 @@ struct ForwardMemory {
   BlockDropout dropout;
 };
 
-/// out and log_sums of block_rows queries of one document and head: a grid of (Documents::blocks, heads).
+/// out and log_sums of block_rows queries of one document and head: a grid of (Documents::blocks, heads). `heads` says which keys and values a head reads.
 template <class T, int D>
 __global__ void __launch_bounds__(threads, blocks_per_sm<T, D>)
-    forward(Documents documents, Dropout dropout, RowsView<const T> qkv, RowsView<T> out, RowsView<float> log_sums) {
+    forward(Documents documents, SharedHeads heads, Dropout dropout, RowsView<const T> qkv, RowsView<T> out, RowsView<float> log_sums) {
   constexpr int rows = tile_rows<T, D>, groups = rows / group;
   constexpr float scale = score_scale(D);
   const Place place(documents, static_cast<int>(blockIdx.x));
@@ -30,7 +30,7 @@ __global__ void __launch_bounds__(threads, blocks_per_sm<T, D>)
   const Lane lane;
   const int head = static_cast<int>(blockIdx.y), first = place.first + lane.warp * group;  // this warp's queries
   const int diagonal = device::inside(first, place.length) ? first : -group;               // the last group of keys they see
-  const HeadRows<const T> queries(qkv, place, head * D), keys(qkv, place, out.columns + head * D), values(qkv, place, 2 * out.columns + head * D);
+  const HeadRows<const T> queries(qkv, place, head * D), keys(qkv, place, heads.key<D>(head / heads.sharing)), values(qkv, place, heads.value<D>(head / heads.sharing));
 
   const OwnRows<T, D> own(queries, first, lane);
   float sums[D / 8][4] = {};

@@ -53,6 +53,17 @@ struct Documents {
   Index blocks(Index tokens) const { return count == 0 ? 0 : tokens / block_rows + count; }
 };
 
+/// Which columns of qkv hold the keys and values that heads of queries share: behind those of all heads of queries.
+struct SharedHeads {
+  int queries, keys;               ///< heads of queries; of keys, and as many of values
+  int sharing = queries / keys;    ///< heads of queries that read the same keys and values
+
+  template <int D>
+  __device__ Index key(int shared) const { return (queries + shared) * D; }
+  template <int D>
+  __device__ Index value(int shared) const { return (queries + keys + shared) * D; }
+};
+
 /// A block's rows: [first, first + block_rows) of a document that begins at row `start`; none if first >= length.
 struct Place {
   int document, start, length, first;

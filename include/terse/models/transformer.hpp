@@ -1,0 +1,265 @@
+#pragma once
+/// A decoder-only transformer, the whole of it: what GPT-2 and Llama have in common. A family (models/gpt.hpp, models/llama.hpp) says which blocks it is
+/// made of and what its parameters are called.
+///
+/// Letters: T tokens of a packed batch, C width, V vocabulary (P padded), N target rows, R rows against a cache.
+
+#include <algorithm>
+#include <array>
+#include <span>
+#include <type_traits>
+
+#include <terse/core/arena.hpp>
+#include <terse/core/packed_batch.hpp>
+#include <terse/models/config.hpp>
+#include <terse/nn/block.hpp>
+#include <terse/nn/module.hpp>
+#include <terse/ops/cross_entropy/cpu.hpp>
+#include <terse/ops/embedding/cpu.hpp>
+#include <terse/ops/gather/cpu.hpp>
+#include <terse/ops/matmul/cpu.hpp>
+#include <terse/ops/matmul/invariant.hpp>
+#include <terse/ops/workspace/cpu.hpp>
+
+namespace terse::models {
+
+/// Weights and gradients of a family's model, flat.
+template <class Family, Precision P, class Device>
+using TransformerModule = nn::Module<typename Family::template Parameters<P, typename P::Parameter>, typename Family::template Parameters<P, typename P::Stream>, P, Device>;
+
+/// A transformer of a family, in the dtypes of a precision policy, on a device.
+///
+///   struct Family {
+///     using Config = …;                             // the sizes: models/config.hpp
+///     template <Precision P, Real T> struct Parameters {
+///       Matrix<T, P, C> tokens;                     // the embedding, and the head's weight where there is no `head`
+///       Matrix<T, context, C> positions;            // may be absent: then the blocks know positions (nn/positions.hpp)
+///       std::array<Block, layers> blocks;           // derived from nn::Block
+///       … norm;                                     // before the head
+///       nn::Weight<T, P, C> head;                   // may be absent: then it is tied to the embedding
+///       constexpr void parameters(auto&& visit);    // their names and order in files
+///     };
+///   };
+///
+/// Owns its parameters (flat, zero at first: nn::initialize or io::read_weights fill them). What a step needs besides, `Saved` and `Scratch`,
+/// the caller carves once for its largest batch (core/arena.hpp).
+///
+///   forward   ids -> the last norm's output, for all rows
+///   loss      target rows -> cross-entropy
+///   backward  loss and its gradient, added to `Gradients`
+///   infer     rows against a cache -> logits, batch-invariant
+template <class Family, Precision P, class DeviceType>
+class Transformer : public TransformerModule<Family, P, DeviceType> {
+  using Module = TransformerModule<Family, P, DeviceType>;
+
+ public:
+  using Config = typename Family::Config;
+  using Act = typename P::Activation;
+  using typename Module::Device, typename Module::Parameter, typename Module::Stream, typename Module::Gradients;
+  using Module::Module, Module::device, Module::weights;
+  using BlockLayer = typename decltype(Module::Weights::blocks)::value_type;
+  using Norm = decltype(Module::Weights::norm);
+  static constexpr Index C = Config::width, V = Config::vocabulary, padded_V = Config::padded_vocabulary, D = C / Config::heads;
+
+  static constexpr bool learns_positions = requires(const typename Module::Weights& weights) { weights.positions; };
+  static constexpr bool is_tied = !requires(const typename Module::Weights& weights) { weights.head; };
+
+  /// Target rows whose logits exist at one time: at most 64 MiB of them.
+  static constexpr Index head_rows = std::clamp<Index>((Index{16} << 20) / padded_V / 32 * 32, 32, 1024);
+
+  /// What backward needs of forward.
+  struct Saved {
+    Rows<Stream, C> embedded;  // (T, C)
+    std::array<typename BlockLayer::Saved, Config::layers> blocks;
+    typename Norm::template Saved<Stream> norm;
+    Rows<Act, C> last;  // (T, C) after the last norm
+
+    constexpr void each(auto&& visit, Extent extent) {
+      visit(embedded, extent.tokens);
+      for (auto& block : blocks) block.each(visit, extent);
+      norm.each(visit, extent), visit(last, extent.tokens);
+    }
+    /// The stream that enters block `layer`; of `layers`, the stream that leaves the last one.
+    Rows<Stream, C> stream(int layer) const { return layer == 0 ? embedded : blocks[static_cast<std::size_t>(layer - 1)].out; }
+  };
+
+  /// Memory that a step overwrites.
+  struct Scratch {
+    typename BlockLayer::Scratch block;
+    Rows<Stream, C> dstream;            // (T, C) the gradient of the residual stream
+    Column<Stream> losses;              // (N <= T) of each target row, in nats
+    Rows<Act, C> head_inputs;           // (head_rows, C)
+    Rows<Stream, C> head_gradients;     // (head_rows, C)
+    Rows<Stream, padded_V> logits;      // (head_rows, P)
+    Rows<Act, padded_V> logit_slopes;   // (head_rows, P); in fp32 the logits' own memory
+
+    constexpr void each(auto&& visit, Extent extent) {
+      block.each(visit, extent);
+      visit(dstream, extent.tokens), visit(losses, extent.tokens);
+      visit(head_inputs, head_rows), visit(head_gradients, head_rows), visit(logits, head_rows);
+      if constexpr (!std::is_same_v<Act, Stream>) visit(logit_slopes, head_rows);
+    }
+  };
+
+  /// Bytes of the device's workspace that the largest of a step's ops takes.
+  static constexpr std::size_t workspace_bytes(Index tokens) {
+    using Needs = ops::Workspace<Device>;
+    constexpr Index up = BlockLayer::Scratch::inputs * BlockLayer::Scratch::M, qkv = decltype(BlockLayer::attention)::qkv_columns, widest = std::max({up, qkv, C});
+    return std::max({Needs::template product<Parameter>(tokens, widest, C), Needs::template product<Parameter>(tokens, C, BlockLayer::Scratch::M),
+                     Needs::template product<Parameter>(std::min(tokens, head_rows), padded_V, C), Needs::column_sums(widest, 1), Needs::column_sums(C, 2),
+                     Needs::added_rows(tokens), Needs::attention(tokens, Config::heads)});
+  }
+  /// Bytes that attention takes for each thread, in training or against a cache.
+  static constexpr std::size_t thread_scratch_bytes() {
+    return std::max(ops::Workspace<Device>::template attention_of_thread<Stream, D>(Config::context),
+                    static_cast<std::size_t>(Config::context) * sizeof(Stream));
+  }
+
+  /// The head's weight (P, C), among weights or gradients: the embedding's where it is tied.
+  static auto head(const auto& layers) {
+    if constexpr (is_tied) return layers.tokens;
+    else return layers.head.weight;
+  }
+
+  /// Runs the batch up to the last norm.
+  void forward(const PackedBatch& batch, const ops::DropoutPlan& dropout, const Saved& saved, const Scratch& scratch) const {
+    embed(device(), weights(), batch, dropout.at(ops::DropoutSite::embedding), saved.embedded);                                   // (T, C)
+    BlockLayer::Positions::prepare(device(), batch.positions, scratch.block.angles);
+    for (int l = 0; l < Config::layers; ++l)
+      block(l).forward(device(), batch, dropout, l, saved.stream(l), saved.blocks[static_cast<std::size_t>(l)], scratch.block); // (T, C)
+    weights().norm.forward(device(), saved.stream(Config::layers), saved.last, saved.norm);                                       // (T, C)
+  }
+
+  /// Loss of each target row, into scratch.losses. Needs forward's `saved`.
+  void loss(const PackedBatch& batch, const Saved& saved, const Scratch& scratch) const {
+    for_head_rows(batch, scratch, [&](const Scratch& part, std::span<const std::int32_t> rows, Index first) {
+      ops::gather(device(), saved.last, rows, part.head_inputs);                                                                // (n, C)
+      ops::matmul_transposed(device(), part.head_inputs, head(weights()), part.logits);                                          // (n, P)
+      ops::cross_entropy<V>(device(), part.logits, batch.targets.subspan(static_cast<std::size_t>(first), rows.size()), part.losses);
+    });
+  }
+
+  /// Loss as above, and *loss_scale times the gradient of sum over n of weights[n] * loss[n] is added to `gradients`: head and softmax on target rows only.
+  /// `is_final` hears of each layer whose gradient is final, from the last to the first.
+  template <class IsFinal = nn::Unheard>
+  void backward(const PackedBatch& batch, const ops::DropoutPlan& dropout, const float* loss_scale, const Saved& saved, const Scratch& scratch,
+                Gradients& gradients, IsFinal&& is_final = {}) const {
+    const auto dlast = scratch.block.branch;                                                                                    // (T, C)
+    ops::clear(device(), dlast);
+    for_head_rows(batch, scratch, [&](const Scratch& part, std::span<const std::int32_t> rows, Index first) {
+      const auto at = static_cast<std::size_t>(first);
+      ops::gather(device(), saved.last, rows, part.head_inputs);                                                                // (n, C)
+      ops::matmul_transposed(device(), part.head_inputs, head(weights()), part.logits);                                          // (n, P)
+      ops::cross_entropy_with_gradient<V>(device(), part.logits, batch.targets.subspan(at, rows.size()),
+                                          batch.weights.subspan(at, rows.size()), part.losses, part.logit_slopes, loss_scale);  // (n, P)
+      ops::matmul(device(), part.logit_slopes, head(weights()), part.head_gradients);                                            // (n, C)
+      ops::matmul_gradient(device(), part.logit_slopes, part.head_inputs, head(gradients), Write::accumulate);
+      ops::scatter(device(), part.head_gradients, rows, dlast);                                                                 // (T, C)
+    });
+
+    if constexpr (!is_tied) is_final(gradients.head);
+    weights().norm.backward(device(), saved.stream(Config::layers), saved.norm, dlast, scratch.dstream, Write::overwrite, gradients.norm);
+    is_final(gradients.norm);
+    for (int l = Config::layers - 1; l >= 0; --l) {
+      auto& gradient = gradients.blocks[static_cast<std::size_t>(l)];
+      block(l).backward(device(), batch, dropout, l, saved.stream(l), saved.blocks[static_cast<std::size_t>(l)], scratch.block, scratch.dstream, gradient);
+      is_final(gradient);
+    }
+    embed_backward(batch, dropout.at(ops::DropoutSite::embedding), scratch.dstream, gradients);
+  }
+
+  /// Keys and values of `slots` texts, one cache a layer.
+  class Cache {
+   public:
+    /// Bytes of a cache for so many texts: 2 * layers * slots * context * width values.
+    static constexpr std::size_t bytes(Index slots) { return static_cast<std::size_t>(2 * Config::layers * slots * BlockLayer::Cache::slot_values) * sizeof(Act); }
+
+    Cache(Device& device, Index slots) : memory_(device.allocate(bytes(slots), Pages::small)), slots_(slots) {}
+    Index slots() const { return slots_; }
+    typename BlockLayer::Cache layer(int l) const {
+      Act* const keys = reinterpret_cast<Act*>(memory_.data()) + 2 * l * slots_ * BlockLayer::Cache::slot_values;
+      return {keys, keys + slots_ * BlockLayer::Cache::slot_values};
+    }
+
+   private:
+    typename Device::Memory memory_;
+    Index slots_;
+  };
+
+  /// Memory that `infer` overwrites: R rows at a time, B of which are asked for logits.
+  struct InferenceScratch {
+    typename BlockLayer::InferenceScratch block;
+    Rows<Stream, C> stream;         // (R, C)
+    Rows<Stream, C> head_inputs;    // (B, C)
+    Rows<Stream, padded_V> logits;  // (B, P)
+
+    constexpr void each(auto&& visit, Extent extent) {
+      block.each(visit, extent), visit(stream, extent.tokens);
+      visit(head_inputs, extent.sequences), visit(logits, extent.sequences);
+    }
+  };
+
+  /// Runs rows against the cache, which takes up their keys and values, and leaves the logits that follow each row of `ask` (at most
+  /// B of them) in scratch.logits. Batch-invariant: a row's logits depend on its slot's earlier rows alone.
+  void infer(const ops::CacheRows& rows, std::span<const std::int32_t> ask, const Cache& cache, InferenceScratch scratch) const {
+    const auto logits_of = [this](auto x, auto logits) { ops::invariant_matmul_transposed(device(), x, head(weights()), logits); };
+    infer_with(device(), weights(), logits_of, rows, ask, cache, scratch);
+  }
+
+  /// The lines of infer, for weights whose linear layers may be others (models/quantized_gpt.hpp): logits_of(x, logits) is theirs, `input` what the layers take besides.
+  template <class Weights, class LogitsOf>
+  static void infer_with(Device& device, const Weights& weights, const LogitsOf& logits_of, const ops::CacheRows& rows, std::span<const std::int32_t> ask, const Cache& cache,
+                         InferenceScratch scratch, const auto&... input) {
+    shrink(scratch, {static_cast<Index>(rows.ids.size()), static_cast<Index>(ask.size())});
+    const PackedBatch tokens{.ids = rows.ids, .positions = rows.positions, .cu_seqlens = {}, .target_rows = {}, .targets = {}, .weights = {}, .samples = {}, .draws = {}};
+    embed(device, weights, tokens, ops::Dropout{}, scratch.stream);                                                               // (R, C)
+    BlockLayer::Positions::prepare(device, rows.positions, scratch.block.angles);
+    for (std::size_t l = 0; l < weights.blocks.size(); ++l)
+      weights.blocks[l].infer(device, rows, scratch.stream, cache.layer(static_cast<int>(l)), scratch.block, input...);           // (R, C)
+    weights.norm.forward(device, scratch.stream, scratch.block.normed, scratch.block.norm);                                       // (R, C)
+    ops::gather(device, scratch.block.normed, ask, scratch.head_inputs);                                                          // (B, C)
+    logits_of(scratch.head_inputs, scratch.logits);                                                                                   // (B, P)
+  }
+
+  /// Of the rows that infer ran last, what the head takes.
+  static auto hidden(const InferenceScratch& scratch) { return scratch.block.normed; }                                            // (R, C)
+
+ private:
+  /// y (T, C) = embeddings of tokens, and of positions where they are learned.
+  template <class Weights>
+  static void embed(Device& device, const Weights& weights, const PackedBatch& batch, const ops::Dropout& dropout, Rows<Stream, C> y) {
+    if constexpr (learns_positions) {
+      ops::embed(device, batch, weights.tokens, weights.positions, dropout, y);
+    } else {
+      ops::gather(device, weights.tokens, batch.ids, y);
+      if (dropout.active()) ops::apply_dropout(device, batch, dropout, y, y);
+    }
+  }
+  void embed_backward(const PackedBatch& batch, const ops::Dropout& dropout, Rows<Stream, C> dy, Gradients& gradients) const {
+    if constexpr (learns_positions) {
+      ops::embed_backward(device(), batch, dropout, dy, gradients.tokens, gradients.positions);
+    } else {
+      if (dropout.active()) ops::apply_dropout(device(), batch, dropout, dy, dy);
+      ops::scatter_add(device(), dy, batch.ids, gradients.tokens);
+    }
+  }
+
+  const BlockLayer& block(int layer) const { return weights().blocks[static_cast<std::size_t>(layer)]; }
+
+  /// Calls body(views of n rows, which rows of the batch, index of the first target) for the target rows, head_rows at a time.
+  template <class Body>
+  void for_head_rows(const PackedBatch& batch, const Scratch& scratch, Body&& body) const {
+    const auto total = static_cast<Index>(batch.target_rows.size());
+    for (Index first = 0; first < total; first += head_rows) {
+      const Index n = std::min(head_rows, total - first);
+      Scratch part = scratch;
+      part.head_inputs.rows = part.head_gradients.rows = part.logits.rows = n;
+      part.losses = scratch.losses.slice(first, n);
+      if constexpr (std::is_same_v<Act, Stream>) part.logit_slopes.data = part.logits.data;
+      part.logit_slopes.rows = n;
+      body(part, batch.target_rows.subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(n)), first);
+    }
+  }
+};
+
+}  // namespace terse::models
