@@ -182,10 +182,11 @@ void add_decoding(CLI::App& command, Options& o) {
   auto& s = o.strategy;
   command.add_flag("--greedy", s.greedy, "the likeliest token, always");
   command.add_option("--temperature", s.temperature, "below 1, likely tokens become likelier")->check(from_to(0.0, 1e6))->capture_default_str();
-  command.add_option("--top-k", s.top_k, "only the k likeliest tokens; 0: all")->check(from_to(0, std::numeric_limits<int>::max()))->capture_default_str();
+  CLI::Option* const top_k = command.add_option("--top-k", s.top_k, "only the k likeliest tokens; 0: all")->check(from_to(0, std::numeric_limits<int>::max()))->capture_default_str();
   command.add_option("--top-p", s.top_p, "only the likeliest tokens of this total probability")->check(from_to(0.0, 1.0))->capture_default_str();
   command.add_option("--min-p", s.min_p, "only tokens at least so likely as a share of the likeliest one; 0: all")->check(from_to(0.0, 1.0))->capture_default_str();
   command.add_option("--typical", s.typical, "only tokens about as surprising as expected, of this total probability; 1: all")->check(from_to(1e-6, 1.0))->capture_default_str();
+  command.add_option("--penalty-alpha", s.penalty_alpha, "above 0: contrastive search among the --top-k likeliest tokens; how much one loses that is like one before it")->check(from_to(0.0, 1.0))->needs(top_k)->capture_default_str();
   command.add_option("--repetition-penalty", s.repetition_penalty.penalty, "above 1, tokens of prompt and text become less likely")->check(from_to(1e-6, 1e6))->capture_default_str();
   command.add_option("--no-repeat-ngram", s.no_repeat_ngram.size, "no run of so many tokens comes twice in prompt and text; 0: off")->check(from_to(0, 1 << 20))->capture_default_str();
   command.add_option("--min-new", s.min_new.count, "new tokens before a text may end")->check(from_to(0, 1 << 20))->capture_default_str();
@@ -267,6 +268,7 @@ void define_commands(CLI::App& app, Options& o) {
   generate.add_option("--bad-words", o.bad_words, "words that don't come, between commas, as they stand and behind a space");
   generate.add_option("--samples", o.strategy.samples, "texts drawn for each prompt, of which the best are given back")->check(from_to(1, 1024))->capture_default_str();
   generate.add_option("--n-best", o.strategy.returned, "texts given back for each prompt, the best first: of --beams or --samples")->check(from_to(1, 1024))->capture_default_str();
+  generate.add_flag("--logprobs", o.logprobs, "in JSON lines: token_logprobs, the log-probability of each new token");
   CLI::App& score = add_command(app, "score", "loss of given summaries: JSON lines {\"id\",\"dialogue\",\"summary\"} on stdin, or --data");
   score.add_option("--data", o.data, "CSV with the columns id, dialogue, summary");
   for (CLI::App* command : {&generate, &score}) {

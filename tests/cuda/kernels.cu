@@ -5,6 +5,7 @@
 #include <terse/ops/cached_attention/cuda.cuh>
 #include <terse/ops/cast/cuda.cuh>
 #include <terse/ops/cross_entropy/cuda.cuh>
+#include <terse/ops/degeneration/cuda.cuh>
 #include <terse/ops/embedding/cuda.cuh>
 #include <terse/ops/gather/cuda.cuh>
 #include <terse/ops/gelu/cuda.cuh>
@@ -112,6 +113,7 @@ struct Kernels {
     ops::forward(cuda, ops::CachedAttention{}, ops::CacheRows{}, Rows<float, 3 * C>{nullptr, rows}, ops::KeyValueCache<A, 12, context, 64>{}, stream);
     ops::log_softmax<V>(cuda, logits), ops::edit<V>(cuda, {}, logits), ops::best<V>(cuda, logits, 8, {});
     ops::sample<V>(cuda, ops::Sample{}, logits, {}, {});
+    ops::degeneration<context>(cuda, ops::CacheRows{}, {}, stream, stream, column);
   }
   void step() const {
     ops::find_overflow(cuda, batch.cu_seqlens, stream, stream.data, static_cast<const ops::FlatRange*>(nullptr), 0, 1, 0, static_cast<ops::Overflow*>(nullptr));

@@ -54,6 +54,7 @@ const Strategy ruled = Sample{RepetitionPenalty{1.2f}, NoRepeatNgram{2}, BadWord
 const Strategy beam = Beam{Beams{.count = 3, .length_penalty = 0.8f, .returned = 2}, RepetitionPenalty{1.1f}, NoRepeatNgram{3}, MinNew{2}, MaxNew{12}};
 const Strategy best_of = BestOf{Samples{.count = 3, .returned = 2}, Temperature{1.5f}, MaxNew{12}};
 const Strategy guessed = Greedy{MaxNew{24}, Draft{4}};
+const Strategy contrastive = Contrastive{RepetitionPenalty{1.1f}, TopK{3}, Penalty{0.6f}, MaxNew{12}};
 
 }  // namespace
 
@@ -88,10 +89,10 @@ TEST_CASE("a text of the GPU has the same bits in any batch and under any order 
   CHECK(hostcuda::statistics().graphs >= 12);
 }
 
-TEST_CASE("texts of the GPU are the CPU's: by rules, by beams, the best of several, with guesses; what prompts begin with is read once") {
+TEST_CASE("texts of the GPU are the CPU's: by rules, by beams, the best of several, with guesses, by contrast; what prompts begin with is read once") {
   auto prompts = random_prompts(is_sanitized ? 2 : 6);
   for (auto& prompt : prompts) prompt.insert(prompt.begin(), {3, 1, 4, 1, 5, 9});
-  for (const Strategy& strategy : {ruled, beam, best_of, guessed}) {
+  for (const Strategy& strategy : {ruled, beam, best_of, guessed, contrastive}) {
     CAPTURE(strategy.has_rules(), strategy.beams, strategy.samples, strategy.draft);
     const auto want = on_cpu(prompts, strategy), got = on_gpu(prompts, strategy, {.slots = 6, .rows = 16});
     REQUIRE(want.size() == prompts.size() * static_cast<std::size_t>(strategy.returned));
@@ -106,9 +107,9 @@ TEST_CASE("texts of the GPU are the CPU's: by rules, by beams, the best of sever
   }
 }
 
-TEST_CASE("texts of beams and with guesses have the same bits on the GPU in any batch and under any order of threads") {
+TEST_CASE("texts of beams, with guesses and by contrast have the same bits on the GPU in any batch and under any order of threads") {
   const auto prompts = random_prompts(3);
-  for (const Strategy& strategy : {beam, guessed}) {
+  for (const Strategy& strategy : {beam, guessed, contrastive}) {
     const auto alone = on_gpu(prompts, strategy, {.slots = 3, .rows = 40});
     for (const std::uint64_t seed : hostcuda::seeds()) {
       hostcuda::set_seed(seed);
