@@ -5,8 +5,9 @@ forward + backward + clip + AdamW (fused), bf16 under autocast. tokens/s count r
   transformers       eager, the batch padded to its longest sample
   torch.compile      the same, compiled
   reference recipe   eager, padded to the model's context of 1024, as the script that terse-summarize reproduces does it
-Each runs in a process of its own, for its memory. What can't run here (torch.compile without a compiler) is said on stderr and left out.
+Each runs in a process of its own, for its memory. What can't run here (torch.compile without a compiler, 8 x 1024 tokens in too little memory) is said on stderr and left out.
 """
+import concurrent.futures
 import multiprocessing
 import resource
 import sys
@@ -67,23 +68,25 @@ def load(options):
 
 
 def alone(function, *arguments):
-    """Its result, from a new process; None where it failed."""
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
+    """Its result, from a new process; None where it failed, or was killed for its memory."""
+    with concurrent.futures.ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
         try:
-            return pool.apply(function, arguments)
+            return pool.submit(function, *arguments).result()
         except Exception as error:  # whatever it is that torch.compile lacks
-            print(f"{arguments[1:]}: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}", file=sys.stderr)
+            print(f"{function.__name__} {arguments[2:]}: {type(error).__name__}: {(str(error).splitlines() or [''])[0]}", file=sys.stderr)
             return None
 
 
 def main():
     parser = peer.arguments(__doc__)
+    parser.add_argument("--way", choices=WAYS, help="only this one")
     parser.add_argument("--attention", choices=("eager", "sdpa"), default="eager")
     options = parser.parse_args()
     samples = load_samples(options.csv, load_tokenizer(peer.TOKENIZER))
     runs = [(8, 0, "fp32", way) for way in WAYS]
     if not options.quick:
         runs += [(16, 0, "fp32", "transformers"), (16, 10, "fp32", "transformers"), (16, 0, "bf16", "transformers"), (16, 0, "bf16", "torch.compile")]
+    runs = [run for run in runs if options.way in (None, run[3])]
     work = {f"train_step/{precision}/samples:{count}/dropout_percent:{percent}@{way}": alone(measure, options, samples[:count], percent / 100, precision, way)
             for count, percent, precision, way in runs}
     work["load/safetensors@transformers"] = alone(load, options)
