@@ -12,11 +12,14 @@
 #include <terse/device/cpu.hpp>
 #include <terse/dist/ddp.hpp>
 #include <terse/dist/threads.hpp>
+#include <terse/io/adapter.hpp>
 #include <terse/io/checkpoint.hpp>
 #include <terse/io/gguf.hpp>
 #include <terse/io/lock.hpp>
 #include <terse/metrics/rouge.hpp>
 #include <terse/models/gpt.hpp>
+#include <terse/models/llama.hpp>
+#include <terse/models/lora.hpp>
 #include <terse/models/quantized_gpt.hpp>
 #include <terse/nn/initialize.hpp>
 #include <terse/nn/module.hpp>

@@ -45,6 +45,11 @@ class Arena {
   std::size_t used_ = 0;
 };
 
+/// The group of no tensors.
+struct NoViews {
+  constexpr void each(auto&& /*visit*/, Extent /*extent*/) {}
+};
+
 namespace detail {
 
 // Not a lambda: nvcc's front end has none in a requirement.

@@ -14,8 +14,8 @@ namespace terse::models {
 template <class Config, Precision P, Real T, class Layers = nn::PlainLayers, Index C = Config::width>
 struct GptBlock
     : nn::Block<P, nn::LayerNorm<T, C>,
-                nn::Attention<Config, P, typename Layers::template Linear<T, C, 3 * C>, typename Layers::template Linear<T, C, C>, nn::Unrotated>,
-                nn::Mlp<C, 4 * C, P, nn::Gelu<Config::gelu>, typename Layers::template Linear<T, C, 4 * C>, typename Layers::template Linear<T, 4 * C, C>>> {
+                nn::Attention<Config, P, typename Layers::Attention::template Linear<T, C, 3 * C>, typename Layers::Attention::template Linear<T, C, C>, nn::Unrotated>,
+                nn::Mlp<C, 4 * C, P, nn::Gelu<Config::gelu>, typename Layers::Mlp::template Linear<T, C, 4 * C>, typename Layers::Mlp::template Linear<T, 4 * C, C>>> {
   /// Names and order of GPT-2's checkpoints.
   constexpr void parameters(auto&& visit) {
     constexpr nn::ParameterTraits into_stream{.residual_branches = 2 * Config::layers};
@@ -44,8 +44,8 @@ struct GptParameters {
 template <class ConfigType>
 struct GptFamily {
   using Config = ConfigType;
-  template <Precision P, Real T>
-  using Parameters = GptParameters<Config, P, T>;
+  template <Precision P, Real T, class Layers = nn::PlainLayers>
+  using Parameters = GptParameters<Config, P, T, Layers>;
 };
 
 /// What Gpt can't be made of gives these words and nothing more.

@@ -14,9 +14,9 @@ namespace terse::models {
 template <class Config, Precision P, Real T, class Layers = nn::PlainLayers, Index C = Config::width, Index M = Config::hidden, Index G = Config::key_value_width>
 struct LlamaBlock
     : nn::Block<P, nn::RmsNorm<T, C, Config::inverse_epsilon>,
-                nn::Attention<Config, P, typename Layers::template Projection<T, C, C, G, G>, typename Layers::template Projection<T, C, C>,
+                nn::Attention<Config, P, typename Layers::Attention::template Projection<T, C, C, G, G>, typename Layers::Attention::template Projection<T, C, C>,
                               nn::Rotary<C / Config::heads, Config::rope_theta>>,
-                nn::Mlp<C, M, P, nn::SwiGlu, typename Layers::template Projection<T, C, M, M>, typename Layers::template Projection<T, M, C>>> {
+                nn::Mlp<C, M, P, nn::SwiGlu, typename Layers::Mlp::template Projection<T, C, M, M>, typename Layers::Mlp::template Projection<T, M, C>>> {
   /// Names and order of Hugging Face's checkpoints.
   constexpr void parameters(auto&& visit) {
     auto& [q, k, v] = this->attention.qkv.parts;
@@ -57,8 +57,8 @@ struct UntiedLlamaParameters : LlamaParameters<Config, P, T, Layers> {
 template <class ConfigType>
 struct LlamaFamily {
   using Config = ConfigType;
-  template <Precision P, Real T>
-  using Parameters = std::conditional_t<Config::tied, LlamaParameters<Config, P, T>, UntiedLlamaParameters<Config, P, T>>;
+  template <Precision P, Real T, class Layers = nn::PlainLayers>
+  using Parameters = std::conditional_t<Config::tied, LlamaParameters<Config, P, T, Layers>, UntiedLlamaParameters<Config, P, T, Layers>>;
 };
 
 /// What Llama can't be made of gives these words and nothing more.

@@ -48,11 +48,12 @@ using TransformerModule = nn::Module<typename Family::template Parameters<P, typ
 ///   loss      target rows -> cross-entropy
 ///   backward  loss and its gradient, added to `Gradients`
 ///   infer     rows against a cache -> logits, batch-invariant
-template <class Family, Precision P, class DeviceType>
-class Transformer : public TransformerModule<Family, P, DeviceType> {
-  using Module = TransformerModule<Family, P, DeviceType>;
+template <class FamilyType, Precision P, class DeviceType>
+class Transformer : public TransformerModule<FamilyType, P, DeviceType> {
+  using Module = TransformerModule<FamilyType, P, DeviceType>;
 
  public:
+  using Family = FamilyType;
   using Config = typename Family::Config;
   using Act = typename P::Activation;
   using typename Module::Device, typename Module::Parameter, typename Module::Stream, typename Module::Gradients;
@@ -62,6 +63,7 @@ class Transformer : public TransformerModule<Family, P, DeviceType> {
   static constexpr Index C = Config::width, V = Config::vocabulary, padded_V = Config::padded_vocabulary, D = C / Config::heads;
 
   static constexpr bool learns_positions = requires(const typename Module::Weights& weights) { weights.positions; };
+  static constexpr bool trains_embeddings = !nn::detail::is_frozen<decltype(Module::Weights::tokens)>;  ///< and the head: not where adapters are trained
   static constexpr bool is_tied = !requires(const typename Module::Weights& weights) { weights.head; };
 
   /// Target rows whose logits exist at one time: at most 64 MiB of them.
@@ -153,7 +155,7 @@ class Transformer : public TransformerModule<Family, P, DeviceType> {
       ops::cross_entropy_with_gradient<V>(device(), part.logits, batch.targets.subspan(at, rows.size()),
                                           batch.weights.subspan(at, rows.size()), part.losses, part.logit_slopes, loss_scale);  // (n, P)
       ops::matmul(device(), part.logit_slopes, head(weights()), part.head_gradients);                                            // (n, C)
-      ops::matmul_gradient(device(), part.logit_slopes, part.head_inputs, head(gradients), Write::accumulate);
+      if constexpr (trains_embeddings) ops::matmul_gradient(device(), part.logit_slopes, part.head_inputs, head(gradients), Write::accumulate);
       ops::scatter(device(), part.head_gradients, rows, dlast);                                                                 // (T, C)
     });
 
@@ -165,7 +167,7 @@ class Transformer : public TransformerModule<Family, P, DeviceType> {
       block(l).backward(device(), batch, dropout, l, saved.stream(l), saved.blocks[static_cast<std::size_t>(l)], scratch.block, scratch.dstream, gradient);
       is_final(gradient);
     }
-    embed_backward(batch, dropout.at(ops::DropoutSite::embedding), scratch.dstream, gradients);
+    if constexpr (trains_embeddings) embed_backward(batch, dropout.at(ops::DropoutSite::embedding), scratch.dstream, gradients);
   }
 
   /// Keys and values of `slots` texts, one cache a layer.

@@ -33,8 +33,13 @@ struct Attention {
     typename Op::template Saved<Stream> softmax;
     Rows<Act, qkv_columns> qkv;  // (T, C + 2GD)
     Rows<Act, C> attended;       // (T, C)
+    typename Qkv::template Saved<Act> of_qkv;
+    typename ProjectionLayer::template Saved<Act> of_projection;
 
-    constexpr void each(auto&& visit, Extent extent) { softmax.each(visit, extent), visit(qkv, extent.tokens), visit(attended, extent.tokens); }
+    constexpr void each(auto&& visit, Extent extent) {
+      softmax.each(visit, extent), visit(qkv, extent.tokens), visit(attended, extent.tokens);
+      of_qkv.each(visit, extent), of_projection.each(visit, extent);
+    }
   };
   /// What the layers of a model share.
   using Angles = typename Positions::template Scratch<Stream>;
@@ -42,7 +47,7 @@ struct Attention {
   /// x (T, C) -> saved.attended (T, C).
   template <class Device>
   void forward(Device& device, const PackedBatch& batch, const ops::Dropout& dropout, Rows<Act, C> x, const Angles& angles, const Saved& saved) const {
-    qkv.forward(device, x, saved.qkv);                                                                                // (T, C + 2GD)
+    qkv.forward(device, x, saved.qkv, saved.of_qkv);                                                                  // (T, C + 2GD)
     Positions::template rotate<heads + key_value_heads, D>(device, angles, saved.qkv, ops::Rotation::forth);
     ops::forward(device, Op{}, batch, dropout, saved.qkv, saved.attended, saved.softmax);                             // (T, C)
   }
@@ -53,7 +58,7 @@ struct Attention {
                 Rows<Act, C> dattended, Rows<Act, qkv_columns> dqkv, Rows<Stream, C> dx, auto& gradient) const {
     ops::backward(device, Op{}, batch, dropout, saved.qkv, saved.attended, saved.softmax, dattended, dqkv);           // (T, C + 2GD)
     Positions::template rotate<heads + key_value_heads, D>(device, angles, dqkv, ops::Rotation::back);
-    qkv.backward(device, x, dqkv, dx, gradient.qkv);                                                                  // (T, C)
+    qkv.backward(device, x, dqkv, dx, gradient.qkv, saved.of_qkv);                                                    // (T, C)
   }
 
   /// Rows against a cache, batch-invariant: x (R, C) -> attended (R, C), which may be x's memory. `input`: what the linear layers' infer takes besides.

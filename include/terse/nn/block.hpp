@@ -105,11 +105,12 @@ struct Block {
     using enum ops::DropoutSite;
     norm1.forward(device, x, scratch.normed, saved.norm1);                                                            // (T, C)
     attention.forward(device, batch, dropout.at(attention_probabilities, layer), scratch.normed, scratch.angles, saved.attention);
-    attention.projection.join(device, batch, dropout.at(attention_projection, layer), saved.attention.attended, scratch.branch, x, saved.middle);
+    attention.projection.join(device, batch, dropout.at(attention_projection, layer), saved.attention.attended, scratch.branch, x, saved.middle,
+                              saved.attention.of_projection);
 
     norm2.forward(device, mlp_input(x, saved), scratch.normed, saved.norm2);                                          // (T, C)
     mlp.forward(device, scratch.normed, saved.mlp, scratch.activated());                                              // (T, M)
-    mlp.down.join(device, batch, dropout.at(mlp_projection, layer), scratch.activated(), scratch.branch, saved.middle, saved.out);
+    mlp.down.join(device, batch, dropout.at(mlp_projection, layer), scratch.activated(), scratch.branch, saved.middle, saved.out, saved.mlp.of_down);
   }
 
   /// The same lines upwards; `dstream` (T, C) is d out, and becomes d x.
@@ -122,12 +123,12 @@ struct Block {
     ops::apply_dropout(device, batch, dropout.at(mlp_projection, layer), dstream, dbranch);
     mlp.backward_to_up(device, dbranch, saved.mlp, scratch.activated(), scratch.up_gradient(), gradient.mlp);         // (T, inputs M)
     norm2.recompute(device, mlp_input(x, saved), saved.norm2, scratch.normed);                                        // (T, C)
-    mlp.up.backward(device, scratch.normed, scratch.up_gradient().wide, scratch.branch, gradient.mlp.up);             // (T, C)
+    mlp.up.backward(device, scratch.normed, scratch.up_gradient().wide, scratch.branch, gradient.mlp.up, saved.mlp.of_up);  // (T, C)
     norm2.backward(device, mlp_input(x, saved), saved.norm2, scratch.branch, dmlp_input, residual == Residual::sequential ? Write::accumulate : Write::overwrite,
                    gradient.norm2);
 
     ops::apply_dropout(device, batch, dropout.at(attention_projection, layer), dstream, dbranch);
-    attention.projection.backward(device, saved.attention.attended, dbranch, scratch.attended_gradient(), gradient.attention.projection);
+    attention.projection.backward(device, saved.attention.attended, dbranch, scratch.attended_gradient(), gradient.attention.projection, saved.attention.of_projection);
     norm1.recompute(device, x, saved.norm1, scratch.normed);                                                          // (T, C)
     attention.backward(device, batch, dropout.at(attention_probabilities, layer), scratch.normed, scratch.angles, saved.attention, scratch.attended_gradient(),
                        scratch.qkv_gradient(), scratch.branch, gradient.attention);                                   // (T, C)

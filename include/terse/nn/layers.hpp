@@ -4,8 +4,11 @@
 
 namespace terse::nn {
 
-/// Which linear layers a model is made of: these train and infer. Others have the same two names (models/quantized_gpt.hpp: 8-bit weights).
+/// Which linear layers a model's attention and MLP are made of: these train and infer. Others have the same names (QuantizedLayers, LoraLayers).
 struct PlainLayers {
+  using Attention = PlainLayers;
+  using Mlp = PlainLayers;
+
   template <class T, Index In, Index Out>
   using Linear = nn::Linear<T, In, Out>;
   template <class T, Index In, Index... Outs>

@@ -66,23 +66,25 @@ struct Mlp {
   /// What backward needs besides x; the activation is computed again, which is cheaper than keeping it.
   struct Saved {
     Rows<Act, up_columns> up;  // (T, inputs M)
+    typename Up::template Saved<Act> of_up;
+    typename Down::template Saved<Act> of_down;
 
-    constexpr void each(auto&& visit, Extent extent) { visit(up, extent.tokens); }
+    constexpr void each(auto&& visit, Extent extent) { visit(up, extent.tokens), of_up.each(visit, extent), of_down.each(visit, extent); }
   };
 
   /// x (T, C) -> hidden (T, M).
   template <class Device>
   void forward(Device& device, Rows<Act, C> x, const Saved& saved, Rows<Act, M> hidden) const {
-    up.forward(device, x, saved.up);                                                                                  // (T, inputs M)
+    up.forward(device, x, saved.up, saved.of_up);                                                                     // (T, inputs M)
     Activation::forward(device, saved.up, hidden);                                                                    // (T, M)
   }
   /// dbranch (T, C) -> the gradient of up's output, in slopes.wide; hidden (T, M) is computed again.
   template <class Device>
   void backward_to_up(Device& device, Rows<Act, C> dbranch, const Saved& saved, Rows<Act, M> hidden, const ActivationRows<Act, M, Activation::inputs>& slopes,
                       auto& gradient) const {
-    down.input_gradient(device, dbranch, slopes.narrow());                                                            // (T, M)
+    down.input_gradient(device, dbranch, slopes.narrow(), gradient.down, saved.of_down);                              // (T, M)
     Activation::backward(device, saved.up, hidden, slopes.narrow(), slopes.wide);                                     // (T, inputs M)
-    down.parameter_gradients(device, hidden, dbranch, gradient.down);
+    down.parameter_gradients(device, hidden, dbranch, gradient.down, saved.of_down);
   }
 
   /// Rows, batch-invariant: x (R, C) -> rows.narrow() (R, M). `input`: what the linear layers' infer takes besides.

@@ -9,7 +9,7 @@ namespace terse::nn {
 /// Layer normalization with gain and bias (ops/layer_norm/op.hpp): GPT-2's.
 ///
 /// Shapes     x, y (T, C) · weight (the gain), bias (C)
-/// Backward   dx is overwritten, or added to (the stream's gradient); the parameters' gradients are added to
+/// Backward   dx is overwritten, or added to (the stream's gradient); the parameters' gradients are added to, unless they are frozen
 template <Real T, Index C>
 struct LayerNorm {
   template <Real S>
@@ -33,7 +33,7 @@ struct LayerNorm {
   template <class Device, Real X, Real DY, Real G>
   void backward(Device& device, Rows<X, C> x, const Saved<Wide<X>>& saved, Rows<DY, C> dy, Rows<Wide<X>, C> dx, Write write, LayerNorm<G, C>& gradient) const {
     ops::backward(device, ops::LayerNorm{}, x, weight, saved, dy, dx, write);
-    ops::gain_and_bias_gradients(device, ops::LayerNorm{}, x, saved, dy, gradient.weight, gradient.bias);
+    if constexpr (!std::is_const_v<G>) ops::gain_and_bias_gradients(device, ops::LayerNorm{}, x, saved, dy, gradient.weight, gradient.bias);
   }
 };
 
@@ -66,7 +66,7 @@ struct RmsNorm {
   void backward(Device& device, Rows<X, C> x, const Saved<Wide<X>>& saved, Rows<DY, C> dy, Rows<Wide<X>, C> dx, Write write,
                 RmsNorm<G, C, inverse_epsilon>& gradient) const {
     ops::backward(device, op, x, weight, saved, dy, dx, write);
-    ops::gain_gradient(device, op, x, saved, dy, gradient.weight);
+    if constexpr (!std::is_const_v<G>) ops::gain_gradient(device, op, x, saved, dy, gradient.weight);
   }
 };
 

@@ -6,6 +6,7 @@
 ///   constexpr void parameters(auto&& visit) { visit("weight", weight, {.deviation = 0.02f}); visit("mlp", inner_layer); }
 ///
 /// The walk gives a constexpr table of names, offsets and shapes; the optimizer, DDP, safetensors and initialisation all read it.
+/// Views of const values are frozen: they aren't parameters, have no gradient, and stand in somebody else's buffer (nn/lora.hpp).
 
 #include <array>
 #include <concepts>
@@ -71,6 +72,9 @@ namespace detail {
 template <class Member>
 inline constexpr bool is_view = requires { Member::dimensions; };
 
+template <class View>
+inline constexpr bool is_frozen = std::is_const_v<typename View::Value>;
+
 template <class Layer, class Visit>
 constexpr void walk(Layer& layer, const ParameterName& prefix, int residual_branches, Visit& visit);
 
@@ -111,7 +115,19 @@ constexpr void walk(Layer& layer, const ParameterName& prefix, int residual_bran
 /// Calls visit(name, view, traits) for each parameter, in layer order.
 template <class Layer, class Visit>
 constexpr void for_each_parameter(Layer& layer, Visit&& visit) {
-  detail::walk(layer, ParameterName{}, 1, visit);
+  const auto trained = [&]<class View>(const ParameterName& name, View& view, const ParameterTraits& traits) {
+    if constexpr (!detail::is_frozen<View>) visit(name, view, traits);
+  };
+  detail::walk(layer, ParameterName{}, 1, trained);
+}
+
+/// Calls visit(name, view) for each view that is frozen, in layer order.
+template <class Layer, class Visit>
+constexpr void for_each_frozen(Layer& layer, Visit&& visit) {
+  const auto frozen = [&]<class View>(const ParameterName& name, View& view, const ParameterTraits&) {
+    if constexpr (detail::is_frozen<View>) visit(name, view);
+  };
+  detail::walk(layer, ParameterName{}, 1, frozen);
 }
 
 /// How many parameters (tensors, not values) a layer or model has.

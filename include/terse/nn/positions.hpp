@@ -16,14 +16,12 @@ namespace terse::nn {
 /// Nothing: GPT-2 adds learned positions to its embeddings instead.
 struct Unrotated {
   template <class S>
-  struct Scratch {
-    constexpr void each(auto&& /*visit*/, Extent /*extent*/) {}
-  };
+  using Scratch = NoViews;
 
-  template <class Device, class S>
-  static void prepare(Device&, std::span<const std::int32_t>, const Scratch<S>&) {}
-  template <Index heads, Index D, class Device, class S, class Qkv>
-  static void rotate(Device&, const Scratch<S>&, Qkv, ops::Rotation) {}
+  template <class Device>
+  static void prepare(Device&, std::span<const std::int32_t>, NoViews) {}
+  template <Index heads, Index D, class Device, class Qkv>
+  static void rotate(Device&, NoViews, Qkv, ops::Rotation) {}
 };
 
 /// Rotary positions (ops/rotary/op.hpp) in the first `rotated` columns of each head.

@@ -1,6 +1,7 @@
 #pragma once
 #include <tuple>
 
+#include <terse/core/arena.hpp>
 #include <terse/core/packed_batch.hpp>
 #include <terse/device/blas.hpp>
 #include <terse/nn/parameters.hpp>
@@ -40,6 +41,10 @@ struct Projection {
   static constexpr Index Out = (Outs + ...);
   static_assert(sizeof...(Outs) == 1 || (detail::PartsAreContiguous<Outs, In>::value && ...));
 
+  /// What backward needs besides x and dy: nothing.
+  template <class Act>
+  using Saved = NoViews;
+
   std::tuple<Weight<T, Outs, In>...> parts;
 
   /// Whoever has a projection of several parts names them: visit("q_proj", qkv.template part<0>()).
@@ -52,13 +57,14 @@ struct Projection {
 
   /// y = x wᵀ.
   template <class Device, Real X, Real Y>
-  void forward(Device& device, Rows<X, In> x, Rows<Y, Out> y) const {
+  void forward(Device& device, Rows<X, In> x, Rows<Y, Out> y, NoViews = {}) const {
     ops::matmul_transposed(device, x, weight(), y);
   }
 
   /// out = stream + dropout(x wᵀ): a branch joins the residual stream. `branch` is overwritten.
   template <class Device, Real X, Real S>
-  void join(Device& device, const PackedBatch& batch, const ops::Dropout& dropout, Rows<X, In> x, Rows<S, Out> branch, Rows<S, Out> stream, Rows<S, Out> out) const {
+  void join(Device& device, const PackedBatch& batch, const ops::Dropout& dropout, Rows<X, In> x, Rows<S, Out> branch, Rows<S, Out> stream, Rows<S, Out> out,
+            NoViews = {}) const {
     forward(device, x, branch);
     ops::residual<S, Out>(device, batch, dropout, stream, branch, out);
   }
@@ -71,19 +77,19 @@ struct Projection {
 
   /// dx, and this layer's gradient, which is added to. Needs forward's x.
   template <class Device, Real X, Real DY, Real DX, Real G>
-  void backward(Device& device, Rows<X, In> x, Rows<DY, Out> dy, Rows<DX, In> dx, Projection<G, In, Outs...>& gradient) const {
+  void backward(Device& device, Rows<X, In> x, Rows<DY, Out> dy, Rows<DX, In> dx, Projection<G, In, Outs...>& gradient, NoViews = {}) const {
+    input_gradient(device, dy, dx, gradient);
     parameter_gradients(device, x, dy, gradient);
-    input_gradient(device, dy, dx);
   }
-  /// dx alone.
+  /// The first half of backward: dx.
   template <class Device, Real DY, Real DX>
-  void input_gradient(Device& device, Rows<DY, Out> dy, Rows<DX, In> dx) const {
+  void input_gradient(Device& device, Rows<DY, Out> dy, Rows<DX, In> dx, auto& /*gradient*/, NoViews = {}) const {
     ops::matmul(device, dy, weight(), dx);
   }
-  /// This layer's gradient alone.
+  /// The second half: this layer's gradient, unless it is frozen.
   template <class Device, Real X, Real DY, Real G>
-  void parameter_gradients(Device& device, Rows<X, In> x, Rows<DY, Out> dy, Projection<G, In, Outs...>& gradient) const {
-    ops::matmul_gradient(device, dy, x, gradient.weight(), Write::accumulate);
+  void parameter_gradients(Device& device, Rows<X, In> x, Rows<DY, Out> dy, Projection<G, In, Outs...>& gradient, NoViews = {}) const {
+    if constexpr (!std::is_const_v<G>) ops::matmul_gradient(device, dy, x, gradient.weight(), Write::accumulate);
   }
 };
 

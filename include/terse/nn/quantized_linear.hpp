@@ -26,6 +26,9 @@ struct QuantizedLinear {
 
 /// Linear layers in 8 bits, for a model's parameters (nn/layers.hpp).
 struct QuantizedLayers {
+  using Attention = QuantizedLayers;
+  using Mlp = QuantizedLayers;
+
   template <class T, Index In, Index Out>
   using Linear = QuantizedLinear<T, In, Out>;
 };

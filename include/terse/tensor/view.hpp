@@ -70,6 +70,14 @@ struct Rows {
   constexpr operator Rows<const T, C>() const requires(!std::is_const_v<T>) { return {data, rows}; }
 };
 
+/// (T, C), a part of rows of `stride` values: what a product reads or adds to where it stands beside others.
+template <class T, Index C, Index stride>
+struct Columns {
+  static_assert(detail::Holds<T>::value && C <= stride);
+  T* data = nullptr;
+  Index rows = 0;
+};
+
 /// (T): one value a token.
 template <class T>
 struct Column {

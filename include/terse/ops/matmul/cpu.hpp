@@ -11,6 +11,13 @@ namespace terse::ops {
 
 namespace detail {
 
+/// Says that 16-bit values, which go through float copies where the hardware has no products of them, can't be part of wider rows.
+template <class T>
+struct TakesColumns {
+  static constexpr bool value = !is_16_bit<std::remove_const_t<T>>;
+  static_assert(value, "terse: matmul: columns of wider rows are fp32 on a CPU, so LoRA is too");
+};
+
 // Double is for gradient checks: plain loops.
 inline void gemm(Cpu& cpu, const GemmShape& s, const double* a, const double* b, double* c) {
   cpu.parallel_for(s.m, [=](Index i) {
@@ -88,6 +95,27 @@ void matmul_gradient(Cpu& cpu, Rows<A, X> x, Rows<B, N> dy, Matrix<D, In, Out> d
   static_assert(MatmulShapes<X, In, Out, N>::value);
   detail::gemm(cpu, GemmShape{true, false, In, Out, x.rows, In, Out, Out, write},
                static_cast<const A*>(x.data), static_cast<const B*>(dy.data), dw.data);
+}
+
+/// y = x w, or y += x w, of rows that are part of wider ones.
+template <Real A, Real B, Real Y, Index In, Index stride, Index Out>
+void matmul(Cpu& cpu, Columns<A, In, stride> x, Matrix<B, In, Out> w, Rows<Y, Out> y, Write write) {
+  static_assert(detail::TakesColumns<A>::value);
+  detail::gemm(cpu, GemmShape{false, false, x.rows, Out, In, stride, Out, Out, write}, static_cast<const A*>(x.data), static_cast<const B*>(w.data), y.data);
+}
+
+/// y = x wᵀ, or y += x wᵀ, into columns of wider rows.
+template <Real A, Real B, Real Y, Index In, Index stride, Index Out>
+void matmul_transposed(Cpu& cpu, Rows<A, In> x, Matrix<B, Out, In> w, Columns<Y, Out, stride> y, Write write) {
+  static_assert(detail::TakesColumns<A>::value);
+  detail::gemm(cpu, GemmShape{false, true, x.rows, Out, In, In, In, stride, write}, static_cast<const A*>(x.data), static_cast<const B*>(w.data), y.data);
+}
+
+/// dw = xᵀ dy, or dw += xᵀ dy, of an x that is part of wider rows.
+template <Real A, Real B, Real D, Index In, Index stride, Index Out>
+void matmul_gradient(Cpu& cpu, Columns<A, In, stride> x, Rows<B, Out> dy, Matrix<D, In, Out> dw, Write write) {
+  static_assert(detail::TakesColumns<A>::value);
+  detail::gemm(cpu, GemmShape{true, false, In, Out, x.rows, stride, Out, Out, write}, static_cast<const A*>(x.data), static_cast<const B*>(dy.data), dw.data);
 }
 
 }  // namespace terse::ops

@@ -38,6 +38,16 @@ void add_bias(const Cpu& cpu, Vector<P, C> bias, Rows<Y, C> y) {
   });
 }
 
+/// y *= factor for each value.
+template <Real Y, Index C>
+void scale(const Cpu& cpu, Rows<Y, C> y, float factor) {
+  cpu.parallel_for(y.rows, [=](Index t) {
+    const auto row = y[t];
+#pragma omp simd
+    for (Index c = 0; c < C; ++c) row[c] = static_cast<Y>(static_cast<Wide<Y>>(row[c]) * static_cast<Wide<Y>>(factor));
+  });
+}
+
 /// x[i] = value.
 template <Real T>
 void fill(const Cpu& cpu, T* x, Index n, T value) {
