@@ -163,7 +163,7 @@ class CompiledModelOf : public CompiledModel {
   };
 };
 
-/// The same model with 8-bit weights, made from those in 32 bits as they are loaded. It is for writing texts: what it trains and scores is the model in 32 bits,
+/// The same model with 8-bit weights, made from those in 32 bits as they are loaded, one at a time. It is for writing texts: what it trains and scores is the model in 32 bits,
 /// so main.cpp lets nobody ask for that.
 template <class Config>
 class Int8ModelOf final : public CompiledModelOf<Config, Fp32> {
@@ -171,17 +171,17 @@ class Int8ModelOf final : public CompiledModelOf<Config, Fp32> {
   using Model = models::QuantizedGpt<Config, Fp32>;
 
  public:
-  /// While it loads, both models are there.
   std::size_t generation_bytes(Index decode_batch) const override {
-    const std::size_t original = static_cast<std::size_t>(Original::Model::flat_size) * sizeof(float);
-    return Model::bytes() + std::max(original, decode::generator_bytes<Model>({.slots = decode_batch}));
+    return Model::bytes() + std::max(Model::loading_bytes(), decode::generator_bytes<Model>({.slots = decode_batch}));
   }
   std::unique_ptr<Predictor> predictor(const std::filesystem::path& weights, int threads) const override {
     return std::make_unique<PredictorOf<Model>>(threads, [&](Cpu& device) { return quantized(device, weights); });
   }
 
  private:
-  static Model quantized(Cpu& device, const std::filesystem::path& weights) { return Model(Original::load(device, weights)); }
+  static Model quantized(Cpu& device, const std::filesystem::path& weights) {
+    return Model(device, [&](auto& take) { io::read_weights_in_turn<typename Original::Model>(weights, take); });
+  }
   std::vector<decode::Generation> write(const GenerateJob& job, int /*gpu*/, const std::vector<decode::Prompt>& prompts, const decode::Observer& observer) const override {
     Cpu device(job.threads);
     return Original::write_with(quantized(device, job.weights), job, prompts, observer);

@@ -58,20 +58,32 @@ GenerateJob generate_job(const Options& options, const Checkpoint& checkpoint, s
 
 namespace {
 
+std::size_t mix(std::size_t sum, std::string_view bytes) { return (sum ^ std::hash<std::string_view>{}(bytes)) * 0x9E3779B97F4A7C15u; }  // the golden ratio: order counts
+
+/// Of a file's last MiB and its size: weights that were trained otherwise differ in all of their tensors.
+std::size_t checksum_of_end(const std::filesystem::path& path) {
+  std::ifstream file(path, std::ios::binary | std::ios::ate);
+  const auto size = static_cast<std::streamoff>(file.tellg());
+  std::string end(static_cast<std::size_t>(std::clamp(size, std::streamoff{0}, std::streamoff{1} << 20)), '\0');
+  file.seekg(size - static_cast<std::streamoff>(end.size()));
+  file.read(end.data(), static_cast<std::streamsize>(end.size()));
+  return mix(static_cast<std::size_t>(size), end);
+}
+
 /// What ranks that are processes must have in common to share the prompts.
 ordered_json identity_of(const Options& options, const Checkpoint& checkpoint, const std::vector<std::vector<TokenId>>& prompts) {
   const auto& strategy = options.strategy;
   std::size_t mixed = 0;
   for (const auto& prompt : prompts) {
     const auto bytes = std::as_bytes(std::span(prompt));
-    mixed = (mixed ^ std::hash<std::string_view>{}({reinterpret_cast<const char*>(bytes.data()), bytes.size()})) * 0x9E3779B97F4A7C15u;  // the golden ratio: order counts
+    mixed = mix(mixed, {reinterpret_cast<const char*>(bytes.data()), bytes.size()});
   }
-  return {{"prompts", concat(prompts.size(), ", checksum ", mixed)}, {"checkpoint", concat("step ", checkpoint_step(checkpoint.folder))}, {"model", checkpoint.entry->model},
+  return {{"prompts", concat(prompts.size(), ", checksum ", mixed)}, {"checkpoint", concat("step ", checkpoint_step(checkpoint.folder), ", checksum ", checksum_of_end(checkpoint.weights()))}, {"model", checkpoint.entry->model},
           {"precision", checkpoint.entry->precision}, {"seed", options.seed}, {"greedy", strategy.greedy}, {"temperature", strategy.temperature}, {"top-k", strategy.top_k},
           {"top-p", strategy.top_p}, {"min-p", strategy.min_p}, {"typical", strategy.typical}, {"repetition-penalty", strategy.repetition_penalty.penalty}, {"no-repeat-ngram", strategy.no_repeat_ngram.size},
           {"min-new", strategy.min_new.count}, {"beams", strategy.beams}, {"length-penalty", strategy.length_penalty}, {"early-stopping", decode::name_of(strategy.early_stopping)},
           {"beam-groups", strategy.beam_groups},
-          {"diversity", strategy.diversity}, {"max-new", strategy.max_new}};
+          {"diversity", strategy.diversity}, {"penalty-alpha", strategy.penalty_alpha}, {"max-new", strategy.max_new}};
 }
 
 }  // namespace

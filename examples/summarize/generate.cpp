@@ -82,20 +82,25 @@ int generate(const Options& options) {
   const Checkpoint checkpoint = open_checkpoint(options);
   const auto prompts = options.prompt ? prompt_of_command_line(options, checkpoint)
                        : options.data.empty() ? prompts_of_stdin(options, checkpoint) : prompts_of_csv(options, checkpoint);
-  const bool one_text = options.strategy.width() == 1 && options.stop.empty();  // which can be shown as it grows
-  if (options.prompt && !options.json && options.output.empty() && one_text) return stream(options, checkpoint, prompts);
+  const bool one_text = options.strategy.writes_one() && options.stop.empty();  // which can be shown as it grows
+  const bool as_text = options.prompt && !options.json && !options.logprobs && options.output.empty();
+  if (as_text && one_text) return stream(options, checkpoint, prompts);
   JsonLines answers(options.output);
   auto job = prompts.job(options, checkpoint);
   job.observer.token = [](std::size_t, TokenId) { return !interrupted(); };
+  job.observer.text = [](std::size_t, const decode::Generation&) { return !interrupted(); };
   const auto texts = checkpoint.entry->make()->generate(job);
   if (interrupted()) return static_cast<int>(Failure::interrupted);
-  if (options.prompt && !options.json && options.output.empty()) {
+  if (as_text) {
     for (const auto& text : texts) require_written(std::cout << text_before(options.stop, checkpoint.text(text.text_ids())) << "\n");
     return 0;
   }
-  for (std::size_t i = 0; i < texts.size(); ++i)
-    answers.write({{"id", prompts.ids[i / static_cast<std::size_t>(options.strategy.returned)]}, {"text", text_before(options.stop, checkpoint.text(texts[i].text_ids()))},
-                   {"tokens", texts[i].ids}, {"logprob", texts[i].logprob}, {"score", texts[i].score}, {"stop", name_of(texts[i].stop)}});
+  for (std::size_t i = 0; i < texts.size(); ++i) {
+    nlohmann::ordered_json answer{{"id", prompts.ids[i / static_cast<std::size_t>(options.strategy.returned)]}, {"text", text_before(options.stop, checkpoint.text(texts[i].text_ids()))},
+                   {"tokens", texts[i].ids}, {"logprob", texts[i].logprob}, {"score", texts[i].score}, {"stop", name_of(texts[i].stop)}};
+    if (options.logprobs) answer["token_logprobs"] = texts[i].token_logprobs;
+    answers.write(answer);
+  }
   answers.commit();
   return 0;
 }

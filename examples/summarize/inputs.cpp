@@ -6,11 +6,13 @@
 #include <set>
 #include <utility>
 
+#include <terse/io/gguf/tokenizer.hpp>
 #include <terse/models/config.hpp>
 #include <terse/text/bpe_trainer.hpp>
 #include <terse/text/utf8.hpp>
 
 #include "gpus.hpp"
+#include "initial.hpp"
 #include "usage.hpp"
 
 namespace summarize {
@@ -27,12 +29,8 @@ std::filesystem::path gpt2_tokenizer() {
 }
 
 text::Bpe resolve_tokenizer(const Options& options, const ModelEntry& entry, const text::Dialogues& dialogues) {
-  if (!options.tokenizer.empty()) return text::Bpe::load(options.tokenizer);
-  if (options.init != "scratch") {
-    const std::filesystem::path init = options.init;
-    const auto folder = std::filesystem::is_directory(init) ? init : init.parent_path();
-    if (text::BpeTables::are_in(folder)) return text::Bpe::load(folder);
-  }
+  if (!options.tokenizer.empty()) return io::load_tokenizer(options.tokenizer);
+  if (auto tokenizer = initial_tokenizer(options)) return *std::move(tokenizer);
   if (entry.sizes.vocabulary != models::GptConfig{}.vocabulary) {  // not GPT-2's: one of its own
     std::vector<std::string> texts;
     for (const auto& row : dialogues.rows) texts.push_back(row.text), texts.push_back(row.summary);
@@ -43,11 +41,12 @@ text::Bpe resolve_tokenizer(const Options& options, const ModelEntry& entry, con
        gpt2.empty() ? "examples/summarize/gpt2 of terse's sources" : gpt2.string());
 }
 
-/// `folder`: the tokenizer's, for the message.
-void require_fit(const text::Bpe& tokenizer, const std::filesystem::path& folder, const ModelEntry& entry) {
-  if (tokenizer.vocabulary() > entry.sizes.vocabulary)
-    fail(Failure::bad_input, (folder / (std::filesystem::exists(folder / "vocab.json") ? "vocab.json" : "tokenizer.json")).string(), ": has ", tokenizer.vocabulary(), " ids, --model ", entry.model, " only ", entry.sizes.vocabulary,
-         "; use the tokenizer that belongs to the model");
+/// `path`: the tokenizer's folder or file, for the message.
+void require_fit(const text::Bpe& tokenizer, const std::filesystem::path& path, const ModelEntry& entry) {
+  if (tokenizer.vocabulary() <= entry.sizes.vocabulary) return;
+  const auto in = [&](const char* file) { return std::filesystem::exists(path / file); };
+  fail(Failure::bad_input, (in("tokenizer.json") ? path / "tokenizer.json" : in("vocab.json") ? path / "vocab.json" : path).string(), ": has ", tokenizer.vocabulary(), " ids, --model ", entry.model,
+       " only ", entry.sizes.vocabulary, "; use the tokenizer that belongs to the model");
 }
 
 text::Samples samples_of(const Options& options, const text::Bpe& tokenizer, const text::Dialogues& dialogues, const ModelEntry& entry) {
@@ -194,39 +193,36 @@ const ModelEntry* find_compiled(const std::string& model, const std::string& pre
   return nullptr;
 }
 
+namespace {
+
+/// --model, else the compiled-in one that fits what --init names, else the program's default.
+std::string named_model(const Options& options) {
+  if (options.model_given || options.init == "scratch") return options.model;
+  if (const auto sizes = initial_sizes(options))
+    for (const auto& entry : compiled_models())
+      if (entry.sizes.reads(*sizes)) return entry.model;
+  return options.model;
+}
+
+}  // namespace
+
 const ModelEntry& find_model(const Options& options, bool training) {
+  const std::string model = named_model(options);
   std::string precision = options.precision;
   if (precision == "auto" && options.device == "cuda") {
     precision = precision_of_gpus();
   } else if (precision == "auto") {
     precision = "fp32";
-    if (training && prefers_bfloat16() && find_compiled(options.model, "bf16", "cpu") != nullptr) precision = "bf16";
+    if (training && prefers_bfloat16() && find_compiled(model, "bf16", "cpu") != nullptr) precision = "bf16";
   }
-  const ModelEntry* entry = find_compiled(options.model, precision, options.device);
+  const ModelEntry* entry = find_compiled(model, precision, options.device);
   if (entry == nullptr) {
     const std::string device = options.device == "cuda" ? " --device cuda" : "", others = models_in_words(options.device);
-    fail(Failure::usage, "--model ", options.model, " --precision ", precision, device, " isn't compiled in, ",
+    fail(Failure::usage, "--model ", model, " --precision ", precision, device, " isn't compiled in, ",
          others.empty() ? "nor is any model" : "only " + others, "; ",
-         others.empty() ? "build for it, or use another --device" : how_to_compile(options.model, precision));
+         others.empty() ? "build for it, or use another --device" : how_to_compile(model, precision));
   }
   return *entry;
-}
-
-std::filesystem::path initial_weights(const Options& options, const ModelEntry& entry) {
-  if (options.init == "scratch") return {};
-  std::filesystem::path file = options.init;
-  if (std::filesystem::is_directory(file)) {
-    if (std::filesystem::exists(file / "config.json")) {
-      const auto sizes = io::read_config(file / "config.json");
-      if (!entry.sizes.reads(sizes))
-        fail(Failure::bad_input, (file / "config.json").string(), ": ", sizes.words(), "; --model ", entry.model, " has ", entry.sizes.words(),
-             "; choose another of the two");
-    }
-    file /= "model.safetensors";
-  }
-  if (!std::filesystem::exists(file))
-    fail(Failure::bad_input, file.string(), ": not found; --init is \"scratch\", a folder with model.safetensors, or a .safetensors file");
-  return file;
 }
 
 void warn(const Options& options, const std::string& message) {

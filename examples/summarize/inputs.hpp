@@ -61,11 +61,8 @@ std::string models_in_words(const std::string& device = "");
 /// The one of these names; nullptr: it isn't compiled in.
 const ModelEntry* find_compiled(const std::string& model, const std::string& precision, const std::string& device);
 
-/// The compiled-in model of that name, for --device. `training`: what `--precision auto` means depends on it.
+/// The compiled-in model that --model names, or --init's where it isn't given, for --device. `training`: what `--precision auto` means depends on it.
 const ModelEntry& find_model(const Options& options, bool training);
-
-/// The safetensors file that --init names, or nothing for scratch.
-std::filesystem::path initial_weights(const Options& options, const ModelEntry& entry);
 
 /// A warning on stderr, where there is one. With --strict it is an error: Failure::bad_input.
 void warn(const Options& options, const std::string& message);

@@ -113,7 +113,7 @@ void add_machine(CLI::App& command, Options& o) {
 }
 
 void add_tokenizer(CLI::App& command, Options& o, const std::string& without) {
-  command.add_option("--tokenizer", o.tokenizer, "folder of tokenizer.json, or vocab.json and merges.txt; " + without);
+  command.add_option("--tokenizer", o.tokenizer, "folder of tokenizer.json, or vocab.json and merges.txt, or a .gguf file; " + without);
 }
 
 /// Empty, or what is wrong with it.
@@ -132,7 +132,7 @@ void add_training(CLI::App& command, Options& o) {
   const auto fraction = from_to(0.0, 0.999999);
   command.add_option("--validation", o.validation, "CSV to judge by; default: a part of --data");
   command.add_option("--validation-split", o.validation_split, "part of --data to judge by")->check(fraction)->capture_default_str();
-  command.add_option("--init", o.init, "scratch, or a folder or .safetensors file of GPT-2 weights")->capture_default_str();
+  command.add_option("--init", o.init, "scratch, or a .safetensors or .gguf file of weights, or the folder of one")->capture_default_str();
   command.add_option("--batch", o.batch, "samples per rank and micro-batch")->check(from_to(1L, 65536L))->capture_default_str();
   command.add_option("--accumulate", o.accumulate, "micro-batches per rank and step")->check(from_to(1L, 65536L))->capture_default_str();
   command.add_option("--steps", o.steps, "optimizer steps")->check(positive)->capture_default_str();
@@ -182,10 +182,11 @@ void add_decoding(CLI::App& command, Options& o) {
   auto& s = o.strategy;
   command.add_flag("--greedy", s.greedy, "the likeliest token, always");
   command.add_option("--temperature", s.temperature, "below 1, likely tokens become likelier")->check(from_to(0.0, 1e6))->capture_default_str();
-  command.add_option("--top-k", s.top_k, "only the k likeliest tokens; 0: all")->check(from_to(0, std::numeric_limits<int>::max()))->capture_default_str();
+  CLI::Option* const top_k = command.add_option("--top-k", s.top_k, "only the k likeliest tokens; 0: all")->check(from_to(0, std::numeric_limits<int>::max()))->capture_default_str();
   command.add_option("--top-p", s.top_p, "only the likeliest tokens of this total probability")->check(from_to(0.0, 1.0))->capture_default_str();
   command.add_option("--min-p", s.min_p, "only tokens at least so likely as a share of the likeliest one; 0: all")->check(from_to(0.0, 1.0))->capture_default_str();
   command.add_option("--typical", s.typical, "only tokens about as surprising as expected, of this total probability; 1: all")->check(from_to(1e-6, 1.0))->capture_default_str();
+  command.add_option("--penalty-alpha", s.penalty_alpha, "above 0: contrastive search among the --top-k likeliest tokens; how much one loses that is like one before it")->check(from_to(0.0, 1.0))->needs(top_k)->capture_default_str();
   command.add_option("--repetition-penalty", s.repetition_penalty.penalty, "above 1, tokens of prompt and text become less likely")->check(from_to(1e-6, 1e6))->capture_default_str();
   command.add_option("--no-repeat-ngram", s.no_repeat_ngram.size, "no run of so many tokens comes twice in prompt and text; 0: off")->check(from_to(0, 1 << 20))->capture_default_str();
   command.add_option("--min-new", s.min_new.count, "new tokens before a text may end")->check(from_to(0, 1 << 20))->capture_default_str();
@@ -267,6 +268,7 @@ void define_commands(CLI::App& app, Options& o) {
   generate.add_option("--bad-words", o.bad_words, "words that don't come, between commas, as they stand and behind a space");
   generate.add_option("--samples", o.strategy.samples, "texts drawn for each prompt, of which the best are given back")->check(from_to(1, 1024))->capture_default_str();
   generate.add_option("--n-best", o.strategy.returned, "texts given back for each prompt, the best first: of --beams or --samples")->check(from_to(1, 1024))->capture_default_str();
+  generate.add_flag("--logprobs", o.logprobs, "in JSON lines: token_logprobs, the log-probability of each new token");
   CLI::App& score = add_command(app, "score", "loss of given summaries: JSON lines {\"id\",\"dialogue\",\"summary\"} on stdin, or --data");
   score.add_option("--data", o.data, "CSV with the columns id, dialogue, summary");
   for (CLI::App* command : {&generate, &score}) {
@@ -281,7 +283,7 @@ void define_commands(CLI::App& app, Options& o) {
   compare.add_flag("--json", o.json, "as JSON");
 
   CLI::App& tokenize = add_command(app, "tokenize", "stdin lines to JSON arrays of ids, a line each");
-  tokenize.add_option("--tokenizer", o.tokenizer, "folder of tokenizer.json, or vocab.json and merges.txt")->required();
+  tokenize.add_option("--tokenizer", o.tokenizer, "folder of tokenizer.json, or vocab.json and merges.txt, or a .gguf file")->required();
   tokenize.add_flag("--decode", o.decode, "the other way: JSON arrays to text");
 
   CLI::App& rouge = add_command(app, "rouge", "JSON lines {\"reference\",\"prediction\"} on stdin to F1 scores, a line each");
@@ -300,7 +302,7 @@ void define_commands(CLI::App& app, Options& o) {
   explain.add_option("--data", o.data, "CSV with the columns id, dialogue, summary")->required();
   add_model(explain, o);
   add_tokenizer(explain, o, "default: the --init folder; the demo model trains its own on the data");
-  explain.add_option("--init", o.init, "scratch, or a folder or .safetensors file of GPT-2 weights")->capture_default_str();
+  explain.add_option("--init", o.init, "scratch, or a .safetensors or .gguf file of weights, or the folder of one")->capture_default_str();
   explain.add_flag("--json", o.json, "as JSON");
 
   CLI::App& doctor = add_command(app, "doctor", "what this build can do, what the machine has, and what would go wrong");

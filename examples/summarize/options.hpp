@@ -49,7 +49,7 @@ struct Options {
   decode::Strategy strategy;
   std::string stop, bad_words;
   long decode_batch = 32, limit = 0;
-  bool json = false;
+  bool json = false, logprobs = false;
 
   // plan
   std::string gpu = "t4", link = "host";

@@ -95,14 +95,14 @@ std::string to_text(int rank, const std::vector<dist::Span>& spans) { return tra
 
 std::string to_text(const std::vector<decode::Generation>& texts) {
   auto json = ordered_json::array();
-  for (const auto& text : texts) json.push_back({text.ids, text.logprob, static_cast<int>(text.stop), text.score});
+  for (const auto& text : texts) json.push_back({text.ids, text.logprob, static_cast<int>(text.stop), text.score, text.token_logprobs});
   const auto bytes = ordered_json::to_cbor(json);
   return {bytes.begin(), bytes.end()};
 }
 
 std::vector<decode::Generation> texts_of(const std::string& text) {
   std::vector<decode::Generation> texts;
-  for (const auto& json : ordered_json::from_cbor(text)) texts.push_back({json[0].get<std::vector<TokenId>>(), json[1].get<double>(), static_cast<decode::Stop>(json[2].get<int>()), json[3].get<float>()});
+  for (const auto& json : ordered_json::from_cbor(text)) texts.push_back({json[0].get<std::vector<TokenId>>(), json[1].get<double>(), static_cast<decode::Stop>(json[2].get<int>()), json[3].get<float>(), json[4].get<std::vector<float>>()});
   return texts;
 }
 

@@ -129,7 +129,7 @@ ordered_json settings_of(const Options& o) {
                           {"no-repeat-ngram", o.strategy.no_repeat_ngram.size}, {"min-new", o.strategy.min_new.count}, {"beams", o.strategy.beams},
                           {"length-penalty", as_typed(o.strategy.length_penalty)}, {"early-stopping", decode::name_of(o.strategy.early_stopping)},
                           {"beam-groups", o.strategy.beam_groups}, {"diversity", as_typed(o.strategy.diversity)},
-                          {"draft", o.strategy.draft}, {"max-new", o.strategy.max_new}};
+                          {"penalty-alpha", as_typed(o.strategy.penalty_alpha)}, {"draft", o.strategy.draft}, {"max-new", o.strategy.max_new}};
   settings.update(rest);
   settings["init"] = o.init == "scratch" ? o.init : std::filesystem::absolute(o.init).lexically_normal().string();
   return settings;

@@ -3,6 +3,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include <terse/io/gguf/tokenizer.hpp>
 #include <terse/metrics/rouge.hpp>
 
 #include "commands.hpp"
@@ -13,7 +14,7 @@ namespace summarize {
 using nlohmann::ordered_json;
 
 int tokenize(const Options& options) {
-  const auto tokenizer = text::Bpe::load(options.tokenizer);
+  const auto tokenizer = io::load_tokenizer(options.tokenizer);
   for_each_line(std::cin, [&](const std::string& line, long number) {
     require_written(std::cout);
     if (!options.decode) {

@@ -7,6 +7,7 @@
 #include <terse/train/trace_file.hpp>
 
 #include "commands.hpp"
+#include "initial.hpp"
 #include "ranks.hpp"
 #include "settings.hpp"
 #include "texts.hpp"

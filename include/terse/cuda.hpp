@@ -22,6 +22,7 @@ static_assert(!layers_are_defined, "terse: include <terse/cuda.hpp> before <ters
 #include <terse/ops/cached_attention/cuda.cuh>
 #include <terse/ops/cast/cuda.cuh>
 #include <terse/ops/cross_entropy/cuda.cuh>
+#include <terse/ops/degeneration/cuda.cuh>
 #include <terse/ops/embedding/cuda.cuh>
 #include <terse/ops/gather/cuda.cuh>
 #include <terse/ops/gelu/cuda.cuh>
@@ -32,7 +33,10 @@ static_assert(!layers_are_defined, "terse: include <terse/cuda.hpp> before <ters
 #include <terse/ops/overflow/cuda.cuh>
 #include <terse/ops/reduce/cuda.cuh>
 #include <terse/ops/residual/cuda.cuh>
+#include <terse/ops/rms_norm/cuda.cuh>
+#include <terse/ops/rotary/cuda.cuh>
 #include <terse/ops/sample/cuda.cuh>
+#include <terse/ops/swiglu/cuda.cuh>
 #include <terse/ops/workspace/cuda.cuh>
 #include <terse/optim/update.cuh>
 

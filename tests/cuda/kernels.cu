@@ -5,6 +5,7 @@
 #include <terse/ops/cached_attention/cuda.cuh>
 #include <terse/ops/cast/cuda.cuh>
 #include <terse/ops/cross_entropy/cuda.cuh>
+#include <terse/ops/degeneration/cuda.cuh>
 #include <terse/ops/embedding/cuda.cuh>
 #include <terse/ops/gather/cuda.cuh>
 #include <terse/ops/gelu/cuda.cuh>
@@ -15,7 +16,10 @@
 #include <terse/ops/overflow/cuda.cuh>
 #include <terse/ops/reduce/cuda.cuh>
 #include <terse/ops/residual/cuda.cuh>
+#include <terse/ops/rms_norm/cuda.cuh>
+#include <terse/ops/rotary/cuda.cuh>
 #include <terse/ops/sample/cuda.cuh>
+#include <terse/ops/swiglu/cuda.cuh>
 #include <terse/optim/update.cuh>
 
 #include "kernels.hpp"
@@ -37,7 +41,7 @@ struct Kernels {
   Column<float> column{nullptr, rows};
   ops::Dropout dropout{};
 
-  void all() const { values(), block(), all_attention(), ends(), decode(), step(); }
+  void all() const { values(), block(), llama(), all_attention(), ends(), decode(), step(); }
 
   void values() const {
     const Index n = stream.size();
@@ -62,6 +66,24 @@ struct Kernels {
     const Matrix<A, C, C> weight{};
     ops::matmul(cuda, act, weight, act), ops::matmul(cuda, act, weight, stream);
     ops::matmul_gradient(cuda, act, act, Matrix<float, C, C>{}, Write::accumulate);
+  }
+  /// What Llama has in the place of GPT-2's.
+  void llama() const {
+    const ops::RmsNorm::Saved<float> saved{column};
+    ops::forward(cuda, ops::RmsNorm{}, stream, parameter, act, saved), ops::forward(cuda, ops::RmsNorm{}, stream, parameter, stream, saved);
+    ops::recompute(cuda, ops::RmsNorm{}, stream, parameter, saved, act);
+    ops::backward(cuda, ops::RmsNorm{}, stream, parameter, saved, stream, stream, Write::accumulate);
+    ops::gain_gradient(cuda, ops::RmsNorm{}, stream, saved, stream, gradient);
+    const Rows<A, 2 * C> wide{nullptr, rows};
+    ops::swiglu_forward(cuda, wide, act), ops::swiglu_backward(cuda, wide, act, act, wide);
+    ops::swiglu_forward(cuda, Rows<float, 2 * C>{nullptr, rows}, stream);
+    rotary(Rows<float, 64>{nullptr, rows}), rotary(Rows<float, 8>{nullptr, rows});
+    ops::residual<float, C>(cuda, batch, dropout, stream, stream, stream);
+  }
+  template <Index rotated>
+  void rotary(Rows<float, rotated> angles) const {
+    ops::rotary_angles(cuda, ops::Rotary{}, batch.positions, angles);
+    ops::rotate<C / 64, 64>(cuda, angles, act), ops::rotate<C / 64, 64>(cuda, angles, stream);
   }
   template <Index heads>
   void attention() const {
@@ -91,6 +113,7 @@ struct Kernels {
     ops::forward(cuda, ops::CachedAttention{}, ops::CacheRows{}, Rows<float, 3 * C>{nullptr, rows}, ops::KeyValueCache<A, 12, context, 64>{}, stream);
     ops::log_softmax<V>(cuda, logits), ops::edit<V>(cuda, {}, logits), ops::best<V>(cuda, logits, 8, {});
     ops::sample<V>(cuda, ops::Sample{}, logits, {}, {});
+    ops::degeneration<context>(cuda, ops::CacheRows{}, {}, stream, stream, column);
   }
   void step() const {
     ops::find_overflow(cuda, batch.cu_seqlens, stream, stream.data, static_cast<const ops::FlatRange*>(nullptr), 0, 1, 0, static_cast<ops::Overflow*>(nullptr));

@@ -47,6 +47,13 @@ TEST_CASE("texts of an interrupted evaluation are kept, and --resume writes the 
   CHECK(other.code == 2);
   CHECK(other.err.find("begun from another checkpoint, data or options") != std::string::npos);
 
+  job.train("another", {"--seed", "7"});  // as many steps, other weights
+  auto another = arguments("parts", {"--beams", "2", "--resume"});
+  another[2] = job.file("another/checkpoint");
+  const auto mixed = terse_summarize(another);
+  CHECK(mixed.code == 2);
+  CHECK(mixed.err.find("begun from another checkpoint, data or options") != std::string::npos);
+
   const auto rest = succeed(arguments("parts", {"--beams", "2", "--resume", "--decode-batch", "5"}));
   CHECK(rest.err.find("texts are there already") != std::string::npos);
   CHECK(content_of(job.folder() / "parts" / "predictions.jsonl") == content_of(job.folder() / "whole" / "predictions.jsonl"));

@@ -35,6 +35,8 @@ Strategy strategy_of(const json& options) {
     else if (name == "num_beams") strategy.beams = value, strategy.greedy = false;
     else if (name == "num_beam_groups") strategy.beam_groups = value;
     else if (name == "diversity_penalty") strategy.diversity = value;
+    else if (name == "penalty_alpha") strategy.penalty_alpha = value, strategy.greedy = false;
+    else if (name == "top_k") strategy.top_k = value;
     else if (name == "length_penalty") strategy.length_penalty = value;
     else if (name == "early_stopping") strategy.early_stopping = early_stopping(value);
     else if (name == "num_return_sequences") strategy.returned = value;
@@ -86,7 +88,10 @@ TEST_CASE("rules and beam searches write what transformers' generate writes") {
   WARN(file["cases"].size() << " cases, " << all.texts << " texts, " << all.different << " different; largest difference of a score " << all.worst_score);
 }
 
-TEST_CASE("diverse beam search writes what the last transformers that had it wrote") {
+namespace {
+
+/// The cases of decoding_old.json that have the option.
+Compared compare_old(const char* option, std::size_t least) {
   const json file = cases_from("TERSE_DECODING_OLD_GOLDENS", "decoding_old.json");
   Cpu cpu(2);
   Model<G> model(cpu);
@@ -95,9 +100,16 @@ TEST_CASE("diverse beam search writes what the last transformers that had it wro
   Compared all;
   std::size_t cases = 0;
   for (const auto& expected : file["cases"]) {
-    if (!expected["options"].contains("num_beam_groups") || expected["options"]["max_new_tokens"] == 29) continue;  // 29: the last id lies behind the context
+    if (!expected["options"].contains(option) || expected["options"]["max_new_tokens"] == 29) continue;  // 29: the last id lies behind the context
     compare(generator, file, expected, all), ++cases;
   }
-  CHECK(cases >= 20);
+  CHECK(cases >= least);
   WARN(cases << " cases, " << all.texts << " texts, " << all.different << " different; largest difference of a score " << all.worst_score);
+  return all;
 }
+
+}  // namespace
+
+TEST_CASE("diverse beam search writes what the last transformers that had it wrote") { compare_old("num_beam_groups", 20); }
+
+TEST_CASE("contrastive search writes what the last transformers that had it wrote") { CHECK(compare_old("penalty_alpha", 6).texts >= 40); }

@@ -4,6 +4,7 @@
 
 #include <terse/core/arena.hpp>
 #include <terse/models/transformer.hpp>
+#include <terse/tensor/tensor.hpp>
 #include <terse/text/packing.hpp>
 
 #include "support/catch.hpp"
@@ -19,7 +20,6 @@ std::vector<float> logits_of(Model& model, const std::vector<std::vector<terse::
   }
   const PackedBatch batch = storage.batch();
   const Extent extent{batch.tokens(), batch.sequences()};
-  REQUIRE(batch.tokens() <= Model::head_rows);
   typename Model::Saved saved;
   typename Model::Scratch scratch;
   auto& device = model.device();
@@ -28,11 +28,11 @@ std::vector<float> logits_of(Model& model, const std::vector<std::vector<terse::
   carve(arena, saved, extent), carve(arena, scratch, extent);
   device.reserve_thread_scratch(ops::attention_scratch<typename Model::Stream, Model::C / Model::Config::heads>(Model::Config::context));
   model.forward(batch, {}, saved, scratch);
-  scratch.logits.rows = batch.tokens();
-  ops::matmul_transposed(device, saved.last, Model::head(model.weights()), scratch.logits);
+  const Tensor<Rows<typename Model::Stream, Model::padded_V>, typename Model::Device> rows(device, batch.tokens());
+  ops::matmul_transposed(device, saved.last, Model::head(model.weights()), rows.view());
 
   std::vector<float> logits;
   for (Index t = 0; t < batch.tokens(); ++t)
-    for (Index v = 0; v < Model::V; ++v) logits.push_back(static_cast<float>(scratch.logits[t][v]));
+    for (Index v = 0; v < Model::V; ++v) logits.push_back(static_cast<float>(rows[t][v]));
   return logits;
 }

@@ -18,27 +18,28 @@ struct Continuation {
   float score = 0;  ///< the sum of log-probabilities with this token
   int beam = 0;
   TokenId id = 0;
-  bool ends = false;
+  float logprob = 0;            ///< the token's part of the score
   Stop stop = Stop::cancelled;  ///< where it ends
+
+  bool ends() const { return stop != Stop::cancelled; }
 };
 
 /// A group of beams of one prompt, all of them where the search isn't a diverse one. All memory is taken at construction.
 class BeamSearch {
  public:
   BeamSearch(const Strategy& strategy, Index most_new) : strategy_(&strategy), beams_(static_cast<std::size_t>(strategy.beams / strategy.beam_groups)), ended_(beams_ + 1) {
-    for (auto& text : ended_) text.ids.reserve(static_cast<std::size_t>(most_new));
+    for (auto& text : ended_) text.ids.reserve(static_cast<std::size_t>(most_new)), text.token_logprobs.reserve(static_cast<std::size_t>(most_new));
     running_.reserve(beams_);
   }
 
   void begin() { count_ = 0, open_ = true, is_over_ = false, running_.clear(); }
 
-  /// One step. `continuations`: the 2 * beams best of the group, best first; with the token they have `length` new tokens, of at most `limit`. `new_ids(beam)`: those of a running
-  /// beam so far. False where the search is over.
-  template <class NewIds>
-  bool advance(std::span<const Continuation> continuations, int length, int limit, NewIds&& new_ids) {
-    if (strategy_->beam_groups > 1) advance_group(continuations, length, limit, new_ids);
-    else advance_all(continuations, length, limit, new_ids);
-    return !is_over_;
+  /// One step. `continuations`: the 2 * beams best of the group, best first; with the token they have `length` new tokens, of at most `limit`. `new_tokens(beam)`: those of a
+  /// running beam so far.
+  template <class Before>
+  void advance(std::span<const Continuation> continuations, int length, int limit, Before&& new_tokens) {
+    if (strategy_->beam_groups > 1) advance_group(continuations, length, limit, new_tokens);
+    else advance_all(continuations, length, limit, new_tokens);
   }
 
   bool is_over() const { return is_over_; }
@@ -50,32 +51,32 @@ class BeamSearch {
  private:
   static constexpr float worthless = -1e9f;
 
-  template <class NewIds>
-  void advance_all(std::span<const Continuation> continuations, int length, int limit, NewIds&& new_ids) {
+  template <class Before>
+  void advance_all(std::span<const Continuation> continuations, int length, int limit, Before&& new_tokens) {
     const bool takes = open_ && !has_enough();
     running_.clear();
     for (std::size_t rank = 0; rank < continuations.size(); ++rank) {
       const auto& next = continuations[rank];
-      if (!next.ends && running_.size() < beams_) running_.push_back(next);
-      if (next.ends && rank < beams_ && takes) keep(next, new_ids(next.beam));
+      if (!next.ends() && running_.size() < beams_) running_.push_back(next);
+      if (next.ends() && rank < beams_ && takes) keep(next, new_tokens(next.beam));
     }
     open_ = open_ && best_possible(running_.empty() ? worthless : running_[0].score, length, limit) > worst_ended();
     is_over_ = !open_ || running_.empty() || has_enough();
   }
 
   /// A text's length doesn't end it here: at the end of a search that goes on till then, all its beams are texts.
-  template <class NewIds>
-  void advance_group(std::span<const Continuation> continuations, int length, int limit, NewIds&& new_ids) {
+  template <class Before>
+  void advance_group(std::span<const Continuation> continuations, int length, int limit, Before&& new_tokens) {
     running_.clear();
     for (std::size_t rank = 0; rank < continuations.size() && running_.size() < beams_; ++rank) {
       const auto& next = continuations[rank];
       const bool ends = next.stop == Stop::end_of_text || next.stop == Stop::asked;
       if (!ends) running_.push_back(next);
-      else if (rank < beams_) keep(next, new_ids(next.beam));
+      else if (rank < beams_) keep(next, new_tokens(next.beam));
     }
     is_over_ = running_.empty() || has_enough() || (is_full() && best_possible(continuations[0].score, length, limit) <= worst_ended());
     if (is_over_ || length < limit) return;
-    for (const auto& next : running_) keep(next, new_ids(next.beam));
+    for (const auto& next : running_) keep(next, new_tokens(next.beam));
     is_over_ = true;
   }
 
@@ -89,9 +90,9 @@ class BeamSearch {
   float worst_ended() const { return is_full() ? ended().back().score : worthless; }
 
   /// Takes its place among the ended texts; the worst falls out where they are too many.
-  void keep(const Continuation& next, std::span<const TokenId> before) {
+  void keep(const Continuation& next, const NewTokens& before) {
     Generation& text = ended_[count_];
-    text.ids.assign(before.begin(), before.end()), text.ids.push_back(next.id);
+    before.copy_to(text), text.ids.push_back(next.id), text.token_logprobs.push_back(next.logprob);
     text.logprob = static_cast<double>(next.score), text.stop = next.stop, text.score = strategy_->score(text.logprob, text.ids.size());
     const auto place = std::find_if(ended_.begin(), ended_.begin() + static_cast<std::ptrdiff_t>(count_), [&](const Generation& other) { return other.score < text.score; });
     std::rotate(place, ended_.begin() + static_cast<std::ptrdiff_t>(count_), ended_.begin() + static_cast<std::ptrdiff_t>(count_) + 1);

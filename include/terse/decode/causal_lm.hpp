@@ -31,6 +31,15 @@ concept CausalLm = requires(const M& model, const typename M::Cache& cache, type
   model.infer(rows, ask, cache, scratch);
 } && std::constructible_from<typename M::Cache, typename M::Device&, Index>;
 
+/// One that also shows what it knows of each row: contrastive search holds that of one token against that of another.
+///
+///   hidden(scratch)     (R, width) of the rows that infer ran last, as its head takes them: after the last norm
+template <class M>
+concept ShowsHidden = CausalLm<M> && requires(typename M::InferenceScratch& scratch) {
+  { M::hidden(scratch).rows } -> std::convertible_to<Index>;
+  { decltype(M::hidden(scratch))::columns } -> std::convertible_to<Index>;
+};
+
 /// What a model's logits are.
 template <CausalLm M>
 using LogitOf = typename decltype(M::InferenceScratch::logits)::Value;

@@ -47,11 +47,21 @@ struct Generation {
                              ///< in a beam search as the search counts, the rules acting on log-probabilities
   Stop stop = Stop::cancelled;
   float score = 0;           ///< logprob / (number of new tokens) ^ length_penalty: what searches rank by
+  std::vector<float> token_logprobs{};  ///< of each new token: what `logprob` is the sum of
 
   /// The new tokens without the end-of-text: what becomes text.
   std::span<const TokenId> text_ids() const {
     return std::span(ids).first(ids.size() - (stop == Stop::end_of_text && !ids.empty() ? 1 : 0));
   }
+};
+
+/// New tokens of a text, and the log-probability of each.
+struct NewTokens {
+  std::span<const TokenId> ids;
+  std::span<const float> logprobs;
+
+  NewTokens first(std::size_t count) const { return {ids.first(count), logprobs.first(count)}; }
+  void copy_to(Generation& text) const { text.ids.assign(ids.begin(), ids.end()), text.token_logprobs.assign(logprobs.begin(), logprobs.end()); }
 };
 
 /// What a generation took.

@@ -29,7 +29,8 @@ class Generator {
   /// Errors     Failure::usage: no slot, fewer rows than slots, or an end-of-text outside the vocabulary; Failure::device: out of memory
   Generator(const Model& model, TokenId end_of_text, GeneratorSize size = {}) : model_(&model), end_of_text_(checked(end_of_text)), memory_(model.device(), checked(size)) {}
 
-  /// The continuation of each prompt, in the prompts' order; strategy.returned of each, back to back. Prompt and new tokens together never exceed the
+  /// The continuation of each prompt, in the prompts' order; strategy.returned of each, back to back; where a search finds fewer, the last of them
+  /// are empty. Prompt and new tokens together never exceed the
   /// context; a prompt that fills it, or an empty one, gets no token.
   /// Errors     Failure::usage: the strategy's; Failure::bad_input: a prompt is longer than the context or has ids outside the
   ///            vocabulary (named by its number), or the model's logits aren't finite

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include <terse/core/arena.hpp>
@@ -12,6 +13,7 @@
 #include <terse/decode/strategy.hpp>
 #include <terse/device/mirror.hpp>
 #include <terse/device/replay.hpp>
+#include <terse/ops/degeneration/cpu.hpp>
 #include <terse/ops/sample/cpu.hpp>
 #include <terse/tensor/tensor.hpp>
 
@@ -67,6 +69,20 @@ struct StepEdits {
   constexpr void each(auto&& visit, Extent extent) { visit(edits, extent.tokens); }
 };
 
+/// What a contrastive search remembers of each text's tokens (ops/degeneration/op.hpp): (slots * context, C), `tokens` counting all of them.
+template <Real S, Index C>
+struct Directions {
+  Rows<S, C> directions;
+  constexpr void each(auto&& visit, Extent extent) { visit(directions, extent.tokens); }
+};
+
+/// And what comes of its step besides candidates: (A).
+template <Real S>
+struct StepPenalties {
+  Column<S> penalties;
+  constexpr void each(auto&& visit, Extent extent) { visit(penalties, extent.sequences); }
+};
+
 /// A small group of tensors that host and device both see (device/mirror.hpp): each has its views of it.
 template <class Group, class Device>
 class MirroredGroup {
@@ -77,6 +93,8 @@ class MirroredGroup {
   }
 
   void upload() const { memory_.upload(); }
+  /// Of the group's first tensor so many bytes.
+  void upload(std::size_t bytes) const { memory_.upload(bytes); }
   void download() const { memory_.download(); }
 
  private:
@@ -93,16 +111,31 @@ constexpr std::size_t generator_bytes(GeneratorSize size) {
          bytes_needed<StepChoices<LogitOf<Model>>>(size.extent()) + bytes_needed<Sources>({.tokens = size.slots * Model::Config::context});
 }
 
-/// The best tokens of each beam that a beam search looks at. In a diverse one so many may be put back as there are beams in other groups.
+/// The best tokens of each row that a search looks at. In a diverse beam search so many may be put back as there are beams in other groups.
 constexpr Index candidates_of(const Strategy& strategy, Index vocabulary) {
+  if (strategy.is_contrastive()) return std::min<Index>(strategy.top_k, vocabulary);
   return std::min<Index>(strategy.beam_groups > 1 ? 2 * strategy.beams / strategy.beam_groups + strategy.beams : 2 * strategy.beams, vocabulary);
+}
+
+/// A model's hidden states as contrastive search remembers them.
+template <ShowsHidden Model>
+using DirectionsOf = Directions<Wide<typename decltype(Model::hidden(std::declval<typename Model::InferenceScratch&>()))::Value>,
+                                decltype(Model::hidden(std::declval<typename Model::InferenceScratch&>()))::columns>;
+
+/// Bytes that a contrastive search takes for them while it runs.
+template <ShowsHidden Model>
+constexpr std::size_t contrastive_bytes(GeneratorSize size) {
+  using S = typename decltype(DirectionsOf<Model>::directions)::Value;
+  return bytes_needed<DirectionsOf<Model>>({.tokens = size.slots * Model::Config::context}) + bytes_needed<StepPenalties<S>>(size.extent());
 }
 
 /// Bytes that a strategy takes besides while it runs, on the device and for the host's bookkeeping.
 template <CausalLm Model>
 constexpr std::size_t strategy_bytes(const Strategy& strategy, GeneratorSize size) {
   std::size_t bytes = 0;
-  if (strategy.has_beams()) bytes += bytes_needed<StepCandidates<LogitOf<Model>>>({.tokens = size.asks() * candidates_of(strategy, Model::Config::vocabulary)});
+  if constexpr (ShowsHidden<Model>)
+    if (strategy.is_contrastive()) bytes += contrastive_bytes<Model>(size);
+  if (strategy.has_beams() || strategy.is_contrastive()) bytes += bytes_needed<StepCandidates<LogitOf<Model>>>({.tokens = size.asks() * candidates_of(strategy, Model::Config::vocabulary)});
   if (strategy.has_rules()) bytes += bytes_needed<StepEdits>({.tokens = size.asks() * strategy.most_edits(Model::Config::vocabulary, Model::Config::context)});
   return bytes;
 }

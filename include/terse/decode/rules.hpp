@@ -28,8 +28,8 @@ struct History {
 /// The edits of a text's next logits, in the order they are made. Takes memory at construction alone.
 class Edits {
  public:
-  /// For texts of models with so many tokens; `most` edits at a time.
-  Edits(Index vocabulary, std::span<ops::LogitEdit> room) : penalized_(static_cast<std::size_t>(vocabulary)), room_(room) {}
+  /// For texts of models with so many tokens; at most `most` edits of a text.
+  Edits(Index vocabulary, Index most, std::span<ops::LogitEdit> room) : penalized_(static_cast<std::size_t>(vocabulary)), room_(room), most_(static_cast<std::size_t>(most)) {}
 
   /// This token can't come next.
   void ban(TokenId id) { push(id, ops::LogitEdit::Kind::ban); }
@@ -44,7 +44,7 @@ class Edits {
   }
 
   /// From now on the edits are those of another text's logits.
-  void begin_text() { ++text_; }
+  void begin_text() { ++text_, limit_ = std::min(size_ + most_, room_.size()); }
   void clear() { size_ = 0; }
   /// Of all texts since `clear`.
   std::int32_t size() const { return static_cast<std::int32_t>(size_); }
@@ -54,12 +54,13 @@ class Edits {
   /// Tokens that the model doesn't have are passed over.
   void push(TokenId id, ops::LogitEdit::Kind kind, float amount = 0) {
     if (!in_vocabulary(id)) return;
-    if (size_ == room_.size()) fail(Failure::usage, "a decoding rule makes more edits than there are tokens in the vocabulary; ban a token once");
+    if (size_ == limit_) fail(Failure::usage, "a decoding rule makes more edits than there are tokens in the vocabulary; ban a token once");
     room_[size_++] = {id, kind, amount};
   }
 
   std::vector<std::uint64_t> penalized_;  ///< the text that last penalized a token
   std::span<ops::LogitEdit> room_;
+  std::size_t most_, limit_ = 0;  ///< of each text, so that none has what room others left: else it would depend on them
   std::uint64_t text_ = 0;
   std::size_t size_ = 0;
 };

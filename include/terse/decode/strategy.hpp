@@ -54,6 +54,7 @@ struct Strategy {
   int beams = 1;              ///< above 1: beam search
   int beam_groups = 1;        ///< diverse beam search (Vijayakumar et al. 2016, arXiv:1610.02424): so many groups of beams, each kept from the tokens of those before
   float diversity = 0;        ///< what a token loses for each beam of the groups before that took it in this step
+  float penalty_alpha = 0;    ///< above 0: contrastive search among the top_k likeliest tokens; how much a token loses that is like one before it
   float length_penalty = 1;   ///< a text's score is its log-probability over its new tokens' number to this power
   EarlyStopping early_stopping = EarlyStopping::no;
   int returned = 1;           ///< texts given back for each prompt, the best first
@@ -65,8 +66,11 @@ struct Strategy {
   constexpr ops::Sample sample() const { return {greedy, temperature, top_k, top_p, min_p, typical}; }
 
   constexpr bool has_beams() const { return beams > 1; }
-  /// Texts that are written at the same time for one prompt: slots it takes.
-  constexpr int width() const { return has_beams() ? beams : samples; }
+  constexpr bool is_contrastive() const { return penalty_alpha > 0; }
+  /// Slots that a prompt takes: texts that are written at the same time for it, or ways to go on that one is tried in.
+  constexpr int width() const { return has_beams() ? beams : is_contrastive() ? top_k : samples; }
+  /// A prompt has one text, which only grows.
+  constexpr bool writes_one() const { return !has_beams() && samples == 1; }
   bool has_rules() const {
     return repetition_penalty.penalty != 1 || no_repeat_ngram.size > 0 || !bad_words.words.empty() || min_new.count > 0 || !forced.ids.empty() || !own_rules.empty();
   }
@@ -79,7 +83,7 @@ struct Strategy {
   }
   /// The most edits that one text's logits can take.
   Index most_edits(Index vocabulary, Index context) const {
-    return has_rules() ? 2 * context + static_cast<Index>(bad_words.words.size()) + 2 + (own_rules.empty() ? 0 : vocabulary) : 0;
+    return has_rules() ? 2 * context + static_cast<Index>(bad_words.words.size()) + 2 + static_cast<Index>(own_rules.size()) * vocabulary : 0;
   }
   bool stops_at(const History& text) const {
     return std::ranges::any_of(stops, [&](const auto& stop) { return stop(text); });
@@ -101,13 +105,20 @@ inline void require_valid(const Strategy& strategy) {
   at_least("no-repeat-ngram", strategy.no_repeat_ngram.size, 0), at_least("min-new", strategy.min_new.count, 0);
   if (!(strategy.repetition_penalty.penalty > 0)) fail(Failure::usage, "repetition-penalty must be above 0: ", strategy.repetition_penalty.penalty, " given; 1 is none");
   if (strategy.min_new.count > strategy.max_new) fail(Failure::usage, "min-new ", strategy.min_new.count, " is more than max-new ", strategy.max_new, "; raise max-new");
-  if (strategy.returned < 1 || strategy.returned > strategy.width())
-    fail(Failure::usage, strategy.returned, " texts of each prompt asked for, but ", strategy.width(), " written; raise beams or samples");
+  if (!(strategy.penalty_alpha >= 0 && strategy.penalty_alpha <= 1)) fail(Failure::usage, "penalty-alpha must be in [0, 1]: ", strategy.penalty_alpha, " given; 0 is off");
+  if (strategy.is_contrastive()) {
+    if (strategy.top_k < 2) fail(Failure::usage, "penalty-alpha chooses among top-k tokens, so top-k must be at least 2: ", strategy.top_k, " given");
+    if (strategy.greedy || strategy.samples > 1 || strategy.has_beams()) fail(Failure::usage, "penalty-alpha doesn't go together with greedy, samples or beams; leave it out, or them");
+  }
+  const int written = strategy.writes_one() ? 1 : strategy.width();
+  if (strategy.returned < 1 || strategy.returned > written)
+    fail(Failure::usage, strategy.returned, " texts of each prompt asked for, but ", written, " written; raise beams or samples");
   if (strategy.has_beams() && strategy.samples > 1) fail(Failure::usage, "beams and samples don't go together; leave one out");
   if (strategy.beams % strategy.beam_groups != 0) fail(Failure::usage, strategy.beams, " beams can't be shared out among ", strategy.beam_groups, " groups; choose a multiple");
   if (!(strategy.diversity >= 0)) fail(Failure::usage, "diversity must be at least 0: ", strategy.diversity, " given");
+  if (strategy.draft > 0 && strategy.width() > 1) fail(Failure::usage, "draft guesses where a prompt takes one slot, not ", strategy.width(), " as with beams, samples or penalty-alpha; leave it out");
   if (strategy.greedy && strategy.samples > 1) fail(Failure::usage, "greedy samples are all the same; leave out greedy or samples");
-  if (strategy.greedy || strategy.has_beams()) return;
+  if (strategy.greedy || strategy.has_beams() || strategy.is_contrastive()) return;
   if (!(strategy.temperature >= 1e-6f)) fail(Failure::usage, "temperature must be at least 1e-6: ", strategy.temperature, " given; for the likeliest token use greedy");
   if (strategy.top_k < 0) fail(Failure::usage, "top-k must be at least 0 (off): ", strategy.top_k, " given");
   if (!(strategy.top_p >= 0 && strategy.top_p <= 1)) fail(Failure::usage, "top-p must be in [0, 1]: ", strategy.top_p, " given");

@@ -6,6 +6,7 @@
 #include <terse/core/packed_batch.hpp>
 #include <terse/core/shape.hpp>
 #include <terse/decode/drafts.hpp>
+#include <terse/decode/generation.hpp>
 #include <terse/decode/rules.hpp>
 
 namespace terse::decode {
@@ -26,7 +27,7 @@ class Texts {
  public:
   /// `sources` (slots, context) is written here.
   Texts(Index slots, Index context, std::int32_t* sources)
-      : context_(context), texts_(static_cast<std::size_t>(slots)), ids_(static_cast<std::size_t>(slots * context)), sources_(sources), old_(ids_.size()), old_sources_(ids_.size()) {
+      : context_(context), texts_(static_cast<std::size_t>(slots)), ids_(static_cast<std::size_t>(slots * context)), logprobs_(ids_.size()), sources_(sources), old_(ids_.size()), old_logprobs_(ids_.size()), old_sources_(ids_.size()) {
     for (Index s = 0; s < slots; ++s) std::fill_n(sources_ + s * context, context, static_cast<std::int32_t>(s));
   }
 
@@ -36,9 +37,11 @@ class Texts {
   std::span<TokenId> room(Index slot) { return std::span(ids_).subspan(static_cast<std::size_t>(slot * context_), static_cast<std::size_t>(context_)); }
   /// The first `length` tokens.
   std::span<const TokenId> ids(Index slot, Index length) const { return std::span(ids_).subspan(static_cast<std::size_t>(slot * context_), static_cast<std::size_t>(length)); }
-  std::span<const TokenId> new_ids(Index slot) const {
+  NewTokens new_tokens(Index slot) const {
     const Text& text = (*this)[slot];
-    return ids(slot, text.length).subspan(static_cast<std::size_t>(text.prompt));
+    const auto prompt = static_cast<std::size_t>(text.prompt);
+    const auto new_ids = ids(slot, text.length).subspan(prompt);
+    return {new_ids, std::span(logprobs_).subspan(static_cast<std::size_t>(slot * context_) + prompt, new_ids.size())};
   }
 
   /// The slot's text is a prompt, the first `shared` tokens of which slot 0 has read, or will before the others go on.
@@ -52,39 +55,46 @@ class Texts {
   void copy(Index from, Index to) {
     if (from == to) return;
     (*this)[to] = (*this)[from];
-    take_over(ids(from, (*this)[from].length), sources_of(from), to);
+    take_over(ids_, logprobs_, sources_, from, (*this)[from].length, to);
   }
-  void append(Index slot, TokenId id) { room(slot)[static_cast<std::size_t>((*this)[slot].length++)] = id; }
+  void append(Index slot, TokenId id, double logprob) {
+    Text& text = (*this)[slot];
+    const auto at = static_cast<std::size_t>(slot * context_ + text.length++);
+    ids_[at] = id, logprobs_[at] = static_cast<float>(logprob), text.logprob += logprob;
+  }
 
   /// Puts the texts of slots [first, first + count) aside, each `length` tokens, for `restore` to take them from.
   void save(Index first, Index count, Index length) {
     saved_length_ = length;
     for (Index s = first; s < first + count; ++s) {
-      std::ranges::copy(ids(s, length), old_.begin() + s * context_);
-      std::copy_n(sources_of(s), context_, old_sources_.begin() + s * context_);
+      const Index at = s * context_;
+      std::copy_n(ids_.begin() + at, length, old_.begin() + at), std::copy_n(logprobs_.begin() + at, length, old_logprobs_.begin() + at);
+      std::copy_n(sources_ + at, length, old_sources_.begin() + at);
     }
   }
   /// The slot's text becomes what slot `from` had; all that were saved have the same length.
   void restore(Index from, Index to) {
     (*this)[to].length = (*this)[to].read = saved_length_;
-    take_over(std::span(old_).subspan(static_cast<std::size_t>(from * context_), static_cast<std::size_t>(saved_length_)), old_sources_.data() + from * context_, to);
+    take_over(old_, old_logprobs_, old_sources_.data(), from, saved_length_, to);
   }
 
  private:
   std::int32_t* sources_of(Index slot) { return sources_ + slot * context_; }
-  /// New tokens are written into the slot itself.
-  void take_over(std::span<const TokenId> tokens, const std::int32_t* sources, Index to) {
-    std::ranges::copy(tokens, room(to).begin());
-    const auto length = static_cast<Index>(tokens.size());
-    std::copy_n(sources, length, sources_of(to));
+  /// The first `length` tokens of slot `from`, as they are in `ids`, `logprobs` and `sources`. New tokens are written into the slot itself.
+  void take_over(const std::vector<TokenId>& ids, const std::vector<float>& logprobs, const std::int32_t* sources, Index from, Index length, Index to) {
+    const Index at = from * context_;
+    std::copy_n(ids.begin() + at, length, ids_.begin() + to * context_), std::copy_n(logprobs.begin() + at, length, logprobs_.begin() + to * context_);
+    std::copy_n(sources + at, length, sources_of(to));
     std::fill(sources_of(to) + length, sources_of(to) + context_, static_cast<std::int32_t>(to));
   }
 
   Index context_;
   std::vector<Text> texts_;
-  std::vector<TokenId> ids_;  // (slots, context)
-  std::int32_t* sources_;     // (slots, context)
-  std::vector<TokenId> old_;  // (slots, context)
+  std::vector<TokenId> ids_;     // (slots, context)
+  std::vector<float> logprobs_;  // (slots, context), of new tokens
+  std::int32_t* sources_;        // (slots, context)
+  std::vector<TokenId> old_;     // (slots, context), as are these
+  std::vector<float> old_logprobs_;
   std::vector<std::int32_t> old_sources_;
   Index saved_length_ = 0;
 };

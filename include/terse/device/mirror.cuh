@@ -22,7 +22,8 @@ class Mirror<Cuda> {
   std::byte* on_device() const { return gpu_.data(); }
   std::size_t size() const { return gpu_.bytes(); }
 
-  void upload() const { device::check(cudaMemcpyAsync(gpu_.data(), host_.data(), size(), cudaMemcpyHostToDevice, cuda_->stream()), "copy to the GPU"); }
+  void upload(std::size_t bytes) const { device::check(cudaMemcpyAsync(gpu_.data(), host_.data(), bytes, cudaMemcpyHostToDevice, cuda_->stream()), "copy to the GPU"); }
+  void upload() const { upload(size()); }
   void download() const {
     device::check(cudaMemcpyAsync(host_.data(), gpu_.data(), size(), cudaMemcpyDeviceToHost, cuda_->stream()), "copy from the GPU");
     device::check(cudaStreamSynchronize(cuda_->stream()), "kernels");

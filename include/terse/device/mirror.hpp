@@ -5,7 +5,7 @@
 
 namespace terse {
 
-/// Memory that the host fills and the device reads, or the other way: a block on each side, and copies of all of it. For small things that change with each call.
+/// Memory that the host fills and the device reads, or the other way: a block on each side, and copies from its beginning. For small things that change with each call.
 template <class Device>
 class Mirror;
 
@@ -23,7 +23,8 @@ class Mirror<Cpu> {
   std::byte* on_device() const { return memory_.data(); }
   std::size_t size() const { return memory_.bytes(); }
 
-  /// The device has what the host wrote, before the ops queued from now on; the host may write again after the next `download`.
+  /// The device has what the host wrote into the first `bytes`, before the ops queued from now on; the host may write again after the next `download`.
+  void upload(std::size_t /*bytes*/) const {}
   void upload() const {}
   /// The host has what the ops queued so far wrote: waits for the device.
   void download() const {}

@@ -28,6 +28,14 @@ constexpr std::string_view file_prefix() {
   else return "";
 }
 
+// Values of a parameter; rows that are padding become 0.
+template <class File, Real T>
+void read_tensor(const File& file, const std::string& prefix, const nn::ParameterInfo& parameter, T* values) {
+  const auto count = static_cast<std::size_t>(parameter.saved_rows * parameter.columns);
+  file.template read<T>(prefix + std::string(parameter.name.view()), shape_of(parameter), std::span<T>(values, count));
+  std::fill_n(values + count, static_cast<std::size_t>(parameter.size()) - count, T{});
+}
+
 template <class Model>
 std::string words_of() {
   if constexpr (requires { requires models::ModelConfig<typename Model::Config>; }) return ModelSizes::of<typename Model::Config>().words();
@@ -50,11 +58,7 @@ void add_tensors(std::vector<TensorToWrite>& tensors, const std::string& prefix,
 /// Errors     Failure::bad_input, naming file and tensor: missing, another shape or dtype
 template <nn::Model Model, class File, Real T>
 void read_tensors(const File& file, const std::string& prefix, T* flat) {
-  for (const nn::ParameterInfo& parameter : Model::table) {
-    const auto count = static_cast<std::size_t>(parameter.saved_rows * parameter.columns);
-    file.template read<T>(prefix + std::string(parameter.name.view()), detail::shape_of(parameter), std::span<T>(flat + parameter.offset, count));
-    std::fill_n(flat + parameter.offset + count, static_cast<std::size_t>(parameter.size()) - count, T{});
-  }
+  for (const nn::ParameterInfo& parameter : Model::table) detail::read_tensor(file, prefix, parameter, flat + parameter.offset);
 }
 
 /// Writes a model's parameters, from their flat buffer, under the names of its table, after the model's `file_prefix` if it has one:
@@ -72,11 +76,11 @@ namespace detail {
 // What some files carry and no model needs: the masks of GPT-2's old ones, the frequencies of Llama's.
 inline bool is_buffer(std::string_view name) { return name.ends_with(".attn.bias") || name.ends_with(".attn.masked_bias") || name.ends_with(".rotary_emb.inv_freq"); }
 
-template <nn::Model Model, class File, Real T>
-void read_all_weights(const File& file, T* flat) {
+template <nn::Model Model, class File, class Take>
+void read_all_weights(const File& file, Take&& take) {
   std::string prefix(file_prefix<Model>());
   if (file.find(prefix + std::string(Model::table.front().name.view())) == nullptr) prefix.clear();
-  read_tensors<Model>(file, prefix, flat);
+  for (const nn::ParameterInfo& parameter : Model::table) read_tensor(file, prefix, parameter, take.room_for(parameter)), take(parameter);
   std::set<std::string, std::less<>> expected;
   for (const nn::ParameterInfo& parameter : Model::table) expected.insert(prefix + std::string(parameter.name.view()));
   for (const auto& [name, info] : file.tensors()) {
@@ -90,28 +94,43 @@ void read_all_weights(const File& file, T* flat) {
   }
 }
 
+// A flat buffer has room for all.
+template <class T>
+struct TakesFlat {
+  T* flat;
+  T* room_for(const nn::ParameterInfo& parameter) const { return flat + parameter.offset; }
+  void operator()(const nn::ParameterInfo&) const {}
+};
+
 }  // namespace detail
 
-/// Reads a model's parameters into their flat buffer; rows that are padding become 0. Names with or without the model's
-/// `file_prefix`; masks and frequencies that some files carry are ignored; so is a head that is the embedding again.
+/// Reads a model's parameters one at a time, in the order of its table: values go to take.room_for(parameter), then take(parameter) is called, and the room may
+/// be the next one's. Rows that are padding become 0. Names with or without the model's `file_prefix`; masks and frequencies that some files carry are
+/// ignored; so is a head that is the embedding again.
 ///
 /// Errors     Failure::bad_input, naming file and tensor: missing, surplus, another shape or dtype
-template <nn::Model Model, Real T>
-void read_weights(const Safetensors& file, T* flat) {
-  detail::read_all_weights<Model>(file, flat);
+template <nn::Model Model, class Take>
+void read_weights_in_turn(const Safetensors& file, Take&& take) {
+  detail::read_all_weights<Model>(file, take);
 }
 
 /// The same from a llama or gpt2 GGUF file, whatever its tensors' formats: they are found by Hugging Face's names (GgufWeights).
-template <nn::Model Model, Real T>
-void read_weights(const Gguf& file, T* flat) {
-  detail::read_all_weights<Model>(GgufWeights(file), flat);
+template <nn::Model Model, class Take>
+void read_weights_in_turn(const Gguf& file, Take&& take) {
+  detail::read_all_weights<Model>(GgufWeights(file), take);
 }
 
 /// The same from a file by its name; its first bytes say which of the two it is.
-template <nn::Model Model, Real T>
-void read_weights(const std::filesystem::path& path, T* flat) {
-  if (is_gguf(path)) read_weights<Model>(GgufFile::open(path), flat);
-  else read_weights<Model>(SafetensorsFile::open(path), flat);
+template <nn::Model Model, class Take>
+void read_weights_in_turn(const std::filesystem::path& path, Take&& take) {
+  if (is_gguf(path)) read_weights_in_turn<Model>(GgufFile::open(path), take);
+  else read_weights_in_turn<Model>(SafetensorsFile::open(path), take);
+}
+
+/// The same into the model's flat buffer; `file`: Safetensors, Gguf or a path.
+template <nn::Model Model, class File, Real T>
+void read_weights(const File& file, T* flat) {
+  read_weights_in_turn<Model>(file, detail::TakesFlat<T>{flat});
 }
 
 }  // namespace terse::io

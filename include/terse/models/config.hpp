@@ -3,6 +3,7 @@
 /// A wrong size doesn't compile, and says why.
 
 #include <concepts>
+#include <type_traits>
 
 #include <terse/core/precision.hpp>
 #include <terse/core/shape.hpp>
@@ -71,6 +72,11 @@ constexpr LlamaConfig possible(LlamaConfig c) {
   return positive && c.width % (2 * c.heads) == 0 && c.heads % c.key_value_heads == 0 ? c : LlamaConfig{};
 }
 
+/// Which sizes these are. nvcc takes specialisations of Config that differ in their parameter's type alone for one, and writes decltype((config)) for
+/// decltype(config).
+template <auto config, class Sizes>
+concept SizesAre = std::same_as<std::remove_cvref_t<decltype(config)>, Sizes>;
+
 }  // namespace detail
 
 /// A GptConfig or LlamaConfig as a type. Derive a named struct from it, so that symbols and error messages stay short.
@@ -78,7 +84,8 @@ template <auto config>
 struct Config;
 
 /// A GPT-2's.
-template <GptConfig config>
+template <auto config>
+  requires detail::SizesAre<config, GptConfig>
 struct Config<config> {
   static_assert(SizesArePositive<config.vocabulary, config.context, config.layers, config.heads, config.width>::value);
   static_assert(WidthDivisibleByHeads<config.width, config.heads>::value);
@@ -91,7 +98,8 @@ struct Config<config> {
 };
 
 /// A Llama's.
-template <LlamaConfig config>
+template <auto config>
+  requires detail::SizesAre<config, LlamaConfig>
 struct Config<config> {
   static_assert(LlamaSizesFit<config.vocabulary, config.context, config.layers, config.heads, config.key_value_heads, config.width, config.hidden>::value);
 

@@ -221,6 +221,9 @@ class Transformer : public TransformerModule<Family, P, DeviceType> {
     logits_of(scratch.head_inputs, scratch.logits);                                                                                   // (B, P)
   }
 
+  /// Of the rows that infer ran last, what the head takes.
+  static auto hidden(const InferenceScratch& scratch) { return scratch.block.normed; }                                            // (R, C)
+
  private:
   /// y (T, C) = embeddings of tokens, and of positions where they are learned.
   template <class Weights>

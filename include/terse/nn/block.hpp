@@ -136,8 +136,9 @@ struct Block {
   }
 
   /// Rows against a cache, batch-invariant; the stream changes from x to out in place. `input`: what the linear layers' infer takes besides.
+  /// `scratch`: InferenceScratch, of this block or of one whose linear layers are others.
   template <class Device>
-  void infer(Device& device, ops::CacheRows rows, Rows<Stream, C> stream, Cache cache, const InferenceScratch& scratch, const auto&... input) const {
+  void infer(Device& device, ops::CacheRows rows, Rows<Stream, C> stream, Cache cache, const auto& scratch, const auto&... input) const {
     norm1.forward(device, stream, scratch.normed, scratch.norm);                                                      // (R, C)
     attention.infer(device, rows, scratch.normed, scratch.angles, scratch.qkv, cache, scratch.normed, input...);      // (R, C)
     attention.projection.infer(device, scratch.normed, scratch.branch, input...);                                     // (R, C)

@@ -1,5 +1,6 @@
-// A training step's whole: models::Gpt in a Trainer, on the emulated GPUs and on the CPU.
+// A training step's whole: a GPT and a Llama in a Trainer, on the emulated GPUs and on the CPU.
 #include <terse/cuda.hpp>
+#include <terse/models/llama.hpp>
 
 #include <cmath>
 #include <vector>
@@ -15,6 +16,7 @@ namespace {
 // Sanitizers watch the order of streams. For that the smallest model will do, on one GPU and on two, and two steps: four micro-batches use both of Staging's
 // buffers twice.
 struct Small : models::Config<models::GptConfig{.vocabulary = 61, .context = 40, .layers = is_sanitized ? 1 : 2, .heads = 2, .width = 32}> {};
+struct SmallLlama : models::Config<models::LlamaConfig{.vocabulary = 61, .context = 40, .layers = 2, .heads = 4, .key_value_heads = 2, .width = 64, .hidden = 96}> {};
 constexpr int batch = is_sanitized ? 2 : 3;
 constexpr long many = is_sanitized ? 2 : 20, few = 6, some = is_sanitized ? 2 : 3;
 
@@ -38,9 +40,9 @@ struct Run {
   std::vector<float> parameters;
 };
 
-template <class P, class Device>
+template <class P, class Device, class Config = Small>
 Run train_on(int ranks, long steps, bool shards = false) {
-  using Model = models::Gpt<Small, P, Device>;
+  using Model = models::Model<Config, P, Device>;
   const auto data = samples();
   const auto halves = text::split(data.size(), 0.1, 42);
   Run run;
@@ -89,6 +91,10 @@ void check_alike(const Run& a, const Run& b, double tolerance) {
 
 TEST_CASE("fp32: losses and norms follow the CPU's for 20 steps") { check_alike(train_on<Fp32, Cuda>(1, many), train_on<Fp32, Cpu>(1, many), 1e-4); }
 
+TEST_CASE("Llama, fp32: losses and norms follow the CPU's") {
+  if constexpr (!is_sanitized) check_alike(train_on<Fp32, Cuda, SmallLlama>(1, few), train_on<Fp32, Cpu, SmallLlama>(1, few), 1e-4);
+}
+
 TEST_CASE("two GPUs: as two CPU ranks") {
   if constexpr (!is_sanitized)
     if (gpus() == 2) check_alike(train_on<Fp32, Cuda>(2, few), train_on<Fp32, Cpu>(2, few), 1e-4);
@@ -114,6 +120,10 @@ TEST_CASE("four GPUs: as four CPU ranks, whole and in shards") {
 
 TEST_CASE("fp16: trains, and as the CPU does within what 16 bits allow") {
   if constexpr (!is_sanitized) check_alike(train_on<Fp16Mixed, Cuda>(1, few), train_on<Fp16Mixed, Cpu>(1, few), 2e-2);
+}
+
+TEST_CASE("Llama, fp16: trains, and as the CPU does within what 16 bits allow") {
+  if constexpr (!is_sanitized) check_alike(train_on<Fp16Mixed, Cuda, SmallLlama>(1, few), train_on<Fp16Mixed, Cpu, SmallLlama>(1, few), 2e-2);
 }
 
 TEST_CASE("fp16 on two GPUs: the same bits in whatever order threads, blocks and streams run") {

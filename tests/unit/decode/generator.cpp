@@ -19,7 +19,7 @@ namespace {
 const Strategy greedy{.greedy = true, .max_new = 24};
 const Strategy sampled{.temperature = 1.5f, .top_k = 20, .top_p = 0.9f, .max_new = 24, .seed = 3};
 
-bool same_text(const Generation& a, const Generation& b) { return a.ids == b.ids && a.logprob == b.logprob && a.stop == b.stop; }
+bool same_text(const Generation& a, const Generation& b) { return a.ids == b.ids && a.logprob == b.logprob && a.token_logprobs == b.token_logprobs && a.stop == b.stop; }
 
 std::size_t different(const std::vector<Generation>& texts, const std::vector<Generation>& expected) {
   std::size_t count = 0;
@@ -95,13 +95,16 @@ TEST_CASE("greedy texts and their log-probabilities are those of a model run ove
   for (std::size_t i = 0; i < prompts.size(); ++i) {
     auto all = ids[i];
     double logprob = 0;
-    for (const TokenId id : texts[i].ids) {
+    REQUIRE(texts[i].token_logprobs.size() == texts[i].ids.size());
+    for (std::size_t n = 0; n < texts[i].ids.size(); ++n) {
+      const TokenId id = texts[i].ids[n];
       const auto logits = logits_after(model, all);
       const auto best = std::max_element(logits.begin(), logits.end());
       REQUIRE(id == static_cast<TokenId>(best - logits.begin()));
       double sum = 0;
       for (const float logit : logits) sum += std::exp(static_cast<double>(logit - *best));
       logprob -= std::log(sum);
+      CHECK(texts[i].token_logprobs[n] == Approx(-std::log(sum)).epsilon(1e-4).margin(1e-5));
       all.push_back(id);
     }
     CHECK(texts[i].logprob == Approx(logprob).epsilon(1e-5).margin(1e-5));
@@ -172,8 +175,12 @@ TEST_CASE("texts are observed as they grow") {
     const auto texts = generator.generate(prompts, sampled, {.token = {}, .text = [&](std::size_t, const Generation&) { return ++ended < 4; }});
     std::size_t kept = 0;
     for (std::size_t i = 0; i < prompts.size(); ++i) {
-      if (texts[i].stop == Stop::cancelled) CHECK(std::equal(texts[i].ids.begin(), texts[i].ids.end(), expected[i].ids.begin()));
-      else CHECK((same_text(texts[i], expected[i]) && ++kept > 0));
+      if (texts[i].stop == Stop::cancelled) {
+        CHECK(std::equal(texts[i].ids.begin(), texts[i].ids.end(), expected[i].ids.begin()));
+        CHECK(texts[i].score == Approx(texts[i].logprob / static_cast<double>(std::max<std::size_t>(1, texts[i].ids.size()))));
+      } else {
+        CHECK((same_text(texts[i], expected[i]) && ++kept > 0));
+      }
     }
     CHECK(kept == 4);
     CHECK(same_text(generator.generate(prompts, sampled)[5], expected[5]));  // and it can go on afterwards

@@ -4,9 +4,11 @@
 #include <numeric>
 
 #include <terse/decode/generator.hpp>
+#include <terse/io/checkpoint.hpp>
 #include <terse/models/quantized_gpt.hpp>
 
 #include "small_model.hpp"
+#include "support/files.hpp"
 
 using namespace terse;
 
@@ -76,4 +78,15 @@ TEST_CASE("quantized GPT: a text doesn't depend on slots, rows or threads") {
       CHECK(others[i].logprob == expected[i].logprob);
     }
   }
+}
+
+TEST_CASE("quantized GPT: from a file, one matrix at a time, it is the one that is made from the whole model") {
+  SmallModel original;
+  const TemporaryFolder folder;
+  const auto path = folder.path() / "model.safetensors";
+  io::write_weights<SmallGpt>(path, original.gpt.flat());
+  const models::QuantizedGpt from_model(original.gpt);
+  const models::QuantizedGpt<Small, Fp32> from_file(original.cpu, [&](auto& take) { io::read_weights_in_turn<SmallGpt>(io::SafetensorsFile::open(path), take); });
+  for (const auto& prompt : random_prompts(5)) CHECK(log_probabilities(from_file, prompt) == log_probabilities(from_model, prompt));
+  static_assert(models::QuantizedGpt<models::Gpt2, Fp32>::loading_bytes() == std::size_t{4} * 768 * 768 * 4);
 }

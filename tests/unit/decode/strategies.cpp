@@ -15,7 +15,7 @@ using namespace terse::decode;
 
 namespace {
 
-bool same_text(const Generation& a, const Generation& b) { return a.ids == b.ids && a.logprob == b.logprob && a.stop == b.stop && a.score == b.score; }
+bool same_text(const Generation& a, const Generation& b) { return a.ids == b.ids && a.logprob == b.logprob && a.token_logprobs == b.token_logprobs && a.stop == b.stop && a.score == b.score; }
 
 std::vector<Generation> written(const std::vector<std::vector<TokenId>>& prompts, const Strategy& strategy, GeneratorSize size, int threads = 1) {
   SmallModel model(threads);
@@ -34,6 +34,7 @@ std::vector<std::vector<TokenId>> prompts_with_prefix(std::size_t count, std::si
 
 const Strategy everything = Sample{RepetitionPenalty{1.2f}, NoRepeatNgram{3}, BadWords{{{4}, {5, 6}}}, MinNew{4}, Temperature{1.5f}, TopK{20}, TopP{0.9f}, MaxNew{24}, Seed{3}};
 const Strategy beam = Beam{Beams{.count = 3, .length_penalty = 0.8f}, NoRepeatNgram{3}, MinNew{2}, MaxNew{24}};
+const Strategy contrastive = Contrastive{NoRepeatNgram{3}, MinNew{2}, TopK{3}, Penalty{0.6f}, MaxNew{24}};
 const Strategy n_best = BestOf{Samples{.count = 3, .returned = 2}, Temperature{1.5f}, MaxNew{24}};
 
 }  // namespace
@@ -41,7 +42,7 @@ const Strategy n_best = BestOf{Samples{.count = 3, .returned = 2}, Temperature{1
 TEST_CASE("texts of every strategy don't depend on batch, order, threads or what prompts share") {
   for (const std::size_t common : {0u, 1u, 9u, 20u}) {
     const auto ids = prompts_with_prefix(16, common);
-    for (const Strategy& strategy : {everything, beam, n_best}) {
+    for (const Strategy& strategy : {everything, beam, n_best, contrastive}) {
       CAPTURE(common, strategy.beams, strategy.samples);
       const auto returned = static_cast<std::size_t>(strategy.returned);
       std::vector<Generation> alone;  // each prompt by itself, under its number
@@ -67,6 +68,65 @@ TEST_CASE("texts of every strategy don't depend on batch, order, threads or what
         for (std::size_t r = 0; r < returned; ++r) CHECK(same_text(texts[i * returned + r], alone[(ids.size() - 1 - i) * returned + r]));
     }
   }
+}
+
+TEST_CASE("a text's log-probability is the sum of its tokens'") {
+  const auto ids = random_prompts(12);
+  const Strategy diverse = Beam{Beams{.count = 4, .returned = 4, .groups = 2, .diversity = 0.5f}, RepetitionPenalty{1.1f}, MaxNew{16}};
+  for (const Strategy& strategy : {everything, beam, n_best, diverse, contrastive}) {
+    CAPTURE(strategy.beams, strategy.samples, strategy.beam_groups);
+    for (const auto& text : written(ids, strategy, {.slots = 8})) {
+      REQUIRE(text.token_logprobs.size() == text.ids.size());
+      double sum = 0;
+      for (const float logprob : text.token_logprobs) sum += static_cast<double>(logprob);
+      CHECK(sum == Approx(text.logprob).epsilon(1e-5).margin(1e-5));
+    }
+  }
+}
+
+TEST_CASE("contrastive search: one text a prompt, told token by token, which repeats itself less than the likeliest one") {
+  SmallModel model;
+  const auto ids = random_prompts(12);
+  const auto prompts = numbered(ids);
+  Generator generator(model.gpt, no_end_of_text, {.slots = 8});
+  const Strategy strategy = Contrastive{TopK{4}, Penalty{0.6f}, MaxNew{30}};
+  std::vector<std::vector<TokenId>> heard(ids.size());
+  const auto texts = generator.generate(prompts, strategy, {.token = [&](std::size_t i, TokenId id) { return heard[i].push_back(id), true; }, .text = {}});
+  CHECK(generator.effort().new_tokens == 12 * 30);
+  const auto distinct = [](const Generation& text) { return std::set(text.ids.begin(), text.ids.end()).size(); };
+  std::size_t of_contrastive = 0, of_greedy = 0;
+  const auto greedy = generator.generate(prompts, Greedy{MaxNew{30}});
+  for (std::size_t i = 0; i < ids.size(); ++i) {
+    CHECK(texts[i].ids == heard[i]);
+    of_contrastive += distinct(texts[i]), of_greedy += distinct(greedy[i]);
+  }
+  CHECK(of_contrastive > of_greedy + 12);
+
+  // Stopped, a text is what was told.
+  const auto some = generator.generate(prompts, strategy, {.token = [n = 0](std::size_t, TokenId) mutable { return ++n < 20; }, .text = {}});
+  std::size_t told = 0;
+  for (std::size_t i = 0; i < ids.size(); ++i) {
+    CHECK(std::equal(some[i].ids.begin(), some[i].ids.end(), texts[i].ids.begin()));
+    CHECK(some[i].token_logprobs.size() == some[i].ids.size());
+    told += some[i].ids.size();
+  }
+  CHECK(told == 20);
+
+  // Without a penalty it is the likeliest text.
+  const auto likeliest = generator.generate(prompts, Contrastive{TopK{4}, Penalty{0}, MaxNew{30}});
+  for (std::size_t i = 0; i < ids.size(); ++i) CHECK(same_text(likeliest[i], greedy[i]));
+  // Up to the context's end, with fewer tokens allowed than candidates wanted, and more candidates than there are tokens.
+  for (const auto& text : generator.generate(prompts, Contrastive{TopK{4}, Penalty{0.6f}, MaxNew{99}})) CHECK(text.stop == Stop::context);
+  for (const auto& text : generator.generate(prompts, Contrastive{ForcedTokens{{8, 9, 8}}, TopK{4}, Penalty{0.6f}, MaxNew{4}})) CHECK((text.ids[0] == 8 && text.ids[1] == 9 && text.ids[2] == 8));
+  CHECK(written(ids, Contrastive{TopK{60}, Penalty{0.6f}, MaxNew{4}}, {.slots = 60}).size() == 12);
+}
+
+TEST_CASE("what contrastive search remembers is known beforehand") {
+  using Precise = models::Gpt<models::Gpt2, Fp32, Cpu>;
+  static_assert(ShowsHidden<Precise> && ShowsHidden<SmallGpt>);
+  static_assert(contrastive_bytes<Precise>({.slots = 4}) == std::size_t{4} * 1024 * 768 * 4 + 256);
+  const Strategy with = Contrastive{TopK{4}, Penalty{0.6f}}, without = Sample{TopK{4}};
+  CHECK(strategy_bytes<Precise>(with, {.slots = 4}) > strategy_bytes<Precise>(without, {.slots = 4}) + contrastive_bytes<Precise>({.slots = 4}));
 }
 
 TEST_CASE("guesses change no text, greedy or drawn, and save steps where texts repeat themselves") {
@@ -125,7 +185,7 @@ TEST_CASE("guesses are what followed the same tokens before") {
 
 TEST_CASE("what rules say") {
   std::vector<ops::LogitEdit> room(64);
-  Edits edits(50, room);
+  Edits edits(50, 64, room);
   const std::vector<TokenId> ids{1, 2, 3, 1, 2};
   const auto edited = [&](const auto& rule, std::size_t prompt = 3) {
     edits.clear(), edits.begin_text();
@@ -183,6 +243,30 @@ TEST_CASE("rules and stops of one's own") {
                               return all;
                             }()}, MinNew{1}}, {}),
                     Catch::Matchers::Contains("or the strategy's rules leave no token"));
+}
+
+namespace {
+
+/// Says everything `times` times.
+struct Repeats {
+  int times = 1;
+  void edit(const History& text, Edits& edits) const {
+    for (int n = 0; n < times * static_cast<int>(text.ids.size() % 2); ++n)
+      for (TokenId id = 0; id < 50; ++id) edits.add(id, 0.25f);
+  }
+};
+
+}  // namespace
+
+TEST_CASE("each rule of one's own may say as much as there are tokens; whether a rule says too much doesn't depend on other texts") {
+  const std::vector<std::vector<TokenId>> odd{{1, 2, 3}}, even{{1, 2}, {3, 4}, {5, 6}, {7, 8}}, both{{1, 2}, {3, 4}, {1, 2, 3}, {5, 6}, {7, 8}};
+  CHECK(written(odd, Greedy{Repeats{}, Repeats{}, Repeats{}, MaxNew{3}}, {.slots = 1}).size() == 1);
+  const Strategy too_much = Greedy{Repeats{6}, MaxNew{1}};  // more than context and vocabulary have room for
+  for (const GeneratorSize size : {GeneratorSize{.slots = 1}, {.slots = 5}}) {
+    CHECK(written(even, too_much, size).size() == 4);
+    CHECK_THROWS_WITH(written(odd, too_much, size), Catch::Matchers::Contains("a decoding rule makes more edits"));
+    CHECK_THROWS_WITH(written(both, too_much, size), Catch::Matchers::Contains("a decoding rule makes more edits"));
+  }
 }
 
 TEST_CASE("beams take no token that rules forbid: fewer of them go on, and where none can, that is said") {
@@ -255,6 +339,13 @@ TEST_CASE("what strategies refuse, they say") {
   CHECK_THROWS_WITH(run({.beams = 0}), Equals("beams must be at least 1: 0 given"));
   CHECK_THROWS_WITH(run({.samples = 2, .beams = 2}), Equals("beams and samples don't go together; leave one out"));
   CHECK_THROWS_WITH(run({.greedy = true, .samples = 2}), Equals("greedy samples are all the same; leave out greedy or samples"));
+  CHECK_THROWS_WITH(run({.penalty_alpha = 1.5f}), Equals("penalty-alpha must be in [0, 1]: 1.5 given; 0 is off"));
+  CHECK_THROWS_WITH(run({.top_k = 1, .penalty_alpha = 0.6f}), Equals("penalty-alpha chooses among top-k tokens, so top-k must be at least 2: 1 given"));
+  CHECK_THROWS_WITH(run({.greedy = true, .top_k = 4, .penalty_alpha = 0.6f}), Equals("penalty-alpha doesn't go together with greedy, samples or beams; leave it out, or them"));
+  CHECK_THROWS_WITH(run({.top_k = 4, .penalty_alpha = 0.6f, .returned = 2}), Equals("2 texts of each prompt asked for, but 1 written; raise beams or samples"));
+  CHECK_THROWS_WITH(run({.top_k = 5, .penalty_alpha = 0.6f}), Equals("a search that writes 5 texts for each prompt needs a decode batch of as many: 4 given"));
+  CHECK_THROWS_WITH(run({.beams = 2, .draft = 4}), Equals("draft guesses where a prompt takes one slot, not 2 as with beams, samples or penalty-alpha; leave it out"));
+  CHECK_THROWS_WITH(run({.samples = 3, .draft = 4}), Equals("draft guesses where a prompt takes one slot, not 3 as with beams, samples or penalty-alpha; leave it out"));
   CHECK_THROWS_WITH(run({.beams = 2, .returned = 3}), Equals("3 texts of each prompt asked for, but 2 written; raise beams or samples"));
   CHECK_THROWS_WITH(run({.repetition_penalty = {0}}), Equals("repetition-penalty must be above 0: 0 given; 1 is none"));
   CHECK_THROWS_WITH(run({.min_new = {101}}), Equals("min-new 101 is more than max-new 100; raise max-new"));

@@ -165,8 +165,8 @@ TEST_CASE("GPT: NaN in a weight reaches the loss; fp16's overflow reaches loss a
   CHECK(finite());
   CHECK(std::isfinite(model.backward(batch, {}, 1e8f)));  // the loss isn't scaled, its slopes are
   CHECK_FALSE(finite());
-  model.gpt().weights().blocks[1].up.bias.data[5] = half(60000.0f);
-  model.gpt().weights().blocks[1].down.weight.data[5 * 12 + 2] = half(60000.0f);
-  model.gpt().weights().blocks[1].up.weight.data[5] = half(60000.0f);
+  model.gpt().weights().blocks[1].mlp.up.bias.data[5] = half(60000.0f);
+  model.gpt().weights().blocks[1].mlp.down.weight.data[5 * 12 + 2] = half(60000.0f);
+  model.gpt().weights().blocks[1].mlp.up.weight.data[5] = half(60000.0f);
   CHECK_FALSE((std::isfinite(model.backward(batch)) && finite()));
 }

@@ -93,8 +93,8 @@ inline GgufMetadata gguf_tokenizer(const text::Bpe& tokenizer) {
 /// A tokenizer from a GGUF file, or from a folder as text::Bpe::load takes it.
 /// Errors     those of read_tokenizer and text::Bpe::load
 inline text::Bpe load_tokenizer(const std::filesystem::path& path) {
-  if (std::filesystem::is_directory(path)) return text::Bpe::load(path);
-  return text::Bpe(read_tokenizer(GgufFile::open(path)));
+  if (std::filesystem::is_regular_file(path)) return text::Bpe(read_tokenizer(GgufFile::open(path)));
+  return text::Bpe::load(path);
 }
 
 }  // namespace terse::io

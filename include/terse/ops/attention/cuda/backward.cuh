@@ -104,7 +104,7 @@ __global__ void __launch_bounds__(threads, blocks_per_sm<T, D>)
   for (int head = shared * heads.sharing; device::inside(head, (shared + 1) * heads.sharing); ++head) {
     const HeadRows<const T> queries(qkv, place, head * D), douts(dout, place, head * D);
     const QueryTerms* const head_terms = terms + head * qkv.rows + place.start;
-    __syncthreads();  // nobody reads the last head's tiles or dropout any more
+    if (head > shared * heads.sharing) __syncthreads();  // nobody reads the last head's tiles or dropout any more
     memory.dropout.set(dropout, documents, place, head);
     for_each_tile<rows>(
         place.first, place.length,

@@ -1,0 +1,59 @@
+#include "initial.hpp"
+
+#include <vector>
+
+#include <terse/io/gguf.hpp>
+
+namespace summarize {
+
+namespace {
+
+bool is_gguf(const std::filesystem::path& file) { return file.extension() == ".gguf"; }
+
+std::filesystem::path in_folder(const std::filesystem::path& folder) {
+  if (std::filesystem::exists(folder / "model.safetensors")) return folder / "model.safetensors";
+  std::vector<std::filesystem::path> found;
+  for (const auto& entry : std::filesystem::directory_iterator(folder))
+    if (is_gguf(entry.path())) found.push_back(entry.path());
+  if (found.size() == 1) return found[0];
+  fail(Failure::bad_input, folder.string(), ": ", found.empty() ? "no model.safetensors and no .gguf file in it; --init is" : "has several .gguf files; name one of them: --init is",
+       " \"scratch\", a folder with one of these, or such a file");
+}
+
+/// Where it says so, for messages.
+std::filesystem::path told_by(const std::filesystem::path& file) { return is_gguf(file) ? file : file.parent_path() / "config.json"; }
+
+}  // namespace
+
+std::filesystem::path initial_file(const Options& options) {
+  if (options.init == "scratch") return {};
+  const std::filesystem::path file = std::filesystem::is_directory(options.init) ? in_folder(options.init) : std::filesystem::path(options.init);
+  if (!std::filesystem::exists(file))
+    fail(Failure::bad_input, file.string(), ": not found; --init is \"scratch\", a folder with model.safetensors or a .gguf file, or such a file");
+  return file;
+}
+
+std::optional<io::ModelSizes> initial_sizes(const Options& options) {
+  const auto file = initial_file(options);
+  if (is_gguf(file)) return io::read_sizes(io::GgufFile::open(file));
+  if (std::filesystem::is_directory(options.init) && std::filesystem::exists(file.parent_path() / "config.json")) return io::read_config(file.parent_path() / "config.json");
+  return {};
+}
+
+std::optional<text::Bpe> initial_tokenizer(const Options& options) {
+  const auto file = initial_file(options);
+  if (is_gguf(file)) return io::load_tokenizer(file);
+  if (!file.empty() && text::BpeTables::are_in(file.parent_path())) return text::Bpe::load(file.parent_path());
+  return {};
+}
+
+std::filesystem::path initial_weights(const Options& options, const ModelEntry& entry) {
+  const auto sizes = initial_sizes(options);
+  const auto file = initial_file(options);
+  if (sizes && !entry.sizes.reads(*sizes))
+    fail(Failure::bad_input, told_by(file).string(), ": ", sizes->words(), "; --model ", entry.model, " has ", entry.sizes.words(),
+         "; choose another of the two, or compile this one (terse_add_summarizer): ", sizes->declaration());
+  return file;
+}
+
+}  // namespace summarize
