@@ -1,4 +1,4 @@
-// Ops whose time is that of their bytes, as GPT-2 124M's step has them; each input is read once, each output written once.
+// Ops whose time is that of their bytes, as GPT-2 124M's step has them, and a Llama's of its widths; each input is read once, each output written once.
 #include "families.hpp"
 #include "op.cuh"
 
@@ -41,6 +41,52 @@ void layer_norm_backward(benchmark::State& state) {
     ops::backward(n.cuda, ops::LayerNorm{}, n.x.view(), gain.view(), n.saved(), n.dy.view(), n.dx.view(), Write::accumulate);
     ops::gain_and_bias_gradients(n.cuda, ops::LayerNorm{}, n.x.view(), n.saved(), n.dy.view(), n.dgain.view(), n.dbias.view());
   });
+}
+
+template <class T>
+void rms_norm_forward(benchmark::State& state) {
+  Norm n;
+  const auto gain = random<Vector<T, C>>(n.cuda);
+  const Tensor<Rows<T, C>, Cuda> y(n.cuda, tokens);
+  time(state, n.cuda, {.bytes = bytes_of(n.x, y)}, [&] { ops::forward(n.cuda, ops::RmsNorm{}, n.x.view(), gain.view(), y.view(), {n.rstd.view()}); });
+}
+
+template <class T>
+void rms_norm_backward(benchmark::State& state) {
+  Norm n;
+  const auto gain = random<Vector<T, C>>(n.cuda);
+  const ops::RmsNorm::Saved<float> saved{n.rstd.view()};
+  ops::forward(n.cuda, ops::RmsNorm{}, n.x.view(), gain.view(), n.dx.view(), saved);
+  time(state, n.cuda, {.bytes = bytes_of(n.x, n.dy, n.dx, n.dx)}, [&] {
+    ops::backward(n.cuda, ops::RmsNorm{}, n.x.view(), gain.view(), saved, n.dy.view(), n.dx.view(), Write::accumulate);
+    ops::gain_gradient(n.cuda, ops::RmsNorm{}, n.x.view(), saved, n.dy.view(), n.dgain.view());
+  });
+}
+
+/// Of queries and keys.
+template <class T>
+void rotate(benchmark::State& state) {
+  constexpr Index D = 64;
+  Cuda cuda;
+  const auto angles = random_rows<float, D>(cuda);
+  const auto qk = random_rows<T, 2 * C>(cuda);
+  time(state, cuda, {.bytes = bytes_of(angles, qk, qk)}, [&] { ops::rotate<2 * C / D, D>(cuda, angles.view(), qk.view()); });
+}
+
+template <class T>
+void swiglu_forward(benchmark::State& state) {
+  Cuda cuda;
+  const auto x = random_rows<T, 4 * C>(cuda);
+  const auto y = random_rows<T, 2 * C>(cuda);
+  time(state, cuda, {.bytes = bytes_of(x, y)}, [&] { ops::swiglu_forward(cuda, x.view(), y.view()); });
+}
+
+template <class T>
+void swiglu_backward(benchmark::State& state) {
+  Cuda cuda;
+  const auto x = random_rows<T, 4 * C>(cuda), dx = random_rows<T, 4 * C>(cuda);
+  const auto y = random_rows<T, 2 * C>(cuda), dy = random_rows<T, 2 * C>(cuda);
+  time(state, cuda, {.bytes = bytes_of(x, y, dy, dx)}, [&] { ops::swiglu_backward(cuda, x.view(), y.view(), dy.view(), dx.view()); });
 }
 
 template <class T>
@@ -150,6 +196,11 @@ void bench::add_memory_bound(int capability) {
     const auto name = [](const char* op) { return concat("memory/", op, "/", dtype_name<T>()); };
     add(name("layer_norm_forward"), layer_norm_forward<T>);
     add(name("layer_norm_backward"), layer_norm_backward<T>);
+    add(name("rms_norm_forward"), rms_norm_forward<T>);
+    add(name("rms_norm_backward"), rms_norm_backward<T>);
+    add(name("rotate"), ::rotate<T>);
+    add(name("swiglu_forward"), swiglu_forward<T>);
+    add(name("swiglu_backward"), swiglu_backward<T>);
     add(name("gelu_forward"), gelu_forward<T>);
     add(name("gelu_backward"), gelu_backward<T>);
     add(name("bias"), ::bias<T>);
