@@ -92,7 +92,13 @@ struct Kernels {
     ops::forward(cuda, ops::Attention<heads>{}, batch, dropout, qkv, act, saved);
     ops::backward(cuda, ops::Attention<heads>{}, batch, dropout, qkv, act, saved, act, qkv);
   }
-  void all_attention() const { attention<C / 128>(), attention<C / 64>(), attention<C / 32>(), attention<C / 16>(); }
+  void shared_attention() const {  // four heads of queries to one of keys and values
+    const Rows<A, C + C / 2> qkv{nullptr, rows};
+    using Op = ops::Attention<C / 64, C / 64 / 4>;
+    ops::forward(cuda, Op{}, batch, dropout, qkv, act, typename Op::template Saved<float>{});
+    ops::backward(cuda, Op{}, batch, dropout, qkv, act, typename Op::template Saved<float>{}, act, qkv);
+  }
+  void all_attention() const { attention<C / 128>(), attention<C / 64>(), attention<C / 32>(), attention<C / 16>(), shared_attention(); }
   void ends() const {
     const Matrix<A, P, C> tokens{};
     const Matrix<float, P, C> dtokens{};

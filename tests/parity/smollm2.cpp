@@ -96,7 +96,7 @@ TEST_CASE("SmolLM2's logits are transformers' to 1e-4, and its greedy texts the 
 
   std::vector<decode::Prompt> asked;
   for (const auto& ids : prompts) asked.push_back({.ids = ids});
-  const auto made = decode::Generator<Model>(model, -1, {.slots = 20}).generate(asked, decode::Strategy{.greedy = true, .max_new = static_cast<Index>(texts[0]["new"].size())}, {});
+  const auto made = decode::Generator<Model>(model, -1, {.slots = 20}).generate(asked, decode::Strategy{.greedy = true, .max_new = static_cast<int>(texts[0]["new"].size())}, {});
   std::size_t compared = 0;
   for (std::size_t d = 0; d < texts.size(); ++d)  // up to where two tokens are as good as equal
     for (std::size_t i = 0; i < made[d].ids.size() && texts[d]["gaps"][i].get<double>() > 1e-3; ++i, ++compared) {

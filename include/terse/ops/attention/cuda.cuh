@@ -77,7 +77,7 @@ void backward(const Cuda& cuda, Attention<heads, key_value_heads>, const PackedB
   auto* const terms = reinterpret_cast<gpu::attention::QueryTerms*>(cuda.workspace(attention_workspace(qkv.rows, heads)));
   device::launch(cuda, gpu::attention::backward_queries<In, D>, blocks_for(heads), documents, shared, dropout, view_of(qkv), view_of(out), view_of(saved.log_sums),
                  view_of(dout), view_of(dqkv), terms);
-  device::launch(cuda, gpu::attention::backward_keys<In, D>, blocks_for(key_value_heads), documents, shared, dropout, view_of(qkv), view_of(dout), view_of(dqkv), terms);
+  device::launch(cuda, gpu::attention::backward_keys<In, D, (heads > key_value_heads)>, blocks_for(key_value_heads), documents, shared, dropout, view_of(qkv), view_of(dout), view_of(dqkv), terms);
 }
 
 }  // namespace terse::ops

@@ -87,6 +87,11 @@ inline float __uint_as_float(unsigned x) { return std::bit_cast<float>(x); }
 
 // Floats. The ones with two underscores are faster and less exact on a GPU (Math API, "Single Precision Intrinsics"): here they are exact.
 inline float rsqrtf(float x) { return 1 / sqrtf(x); }
+/// Sine and cosine of pi x (Math API, "Single Precision Mathematical Functions").
+inline void sincospif(float x, float* sine, float* cosine) {
+  const double angle = 3.14159265358979323846 * static_cast<double>(x);
+  *sine = static_cast<float>(sin(angle)), *cosine = static_cast<float>(cos(angle));
+}
 inline float __expf(float x) { return expf(x); }
 inline float __exp2f(float x) { return exp2f(x); }
 inline float __logf(float x) { return logf(x); }

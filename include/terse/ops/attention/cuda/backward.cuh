@@ -85,9 +85,10 @@ __global__ void __launch_bounds__(threads, blocks_per_sm<T, D>)
 }
 
 /// dk and dv of block_rows keys of one document and head of keys and values, summed over the heads of queries that share it: a grid of (Documents::blocks,
-/// heads.keys). Here a row of 16 x 16 sums is a key, a column a query.
-template <class T, int D>
-__global__ void __launch_bounds__(threads, blocks_per_sm<T, D>)
+/// heads.keys). Here a row of 16 x 16 sums is a key, a column a query. `sharing`: there is more than one such head of queries; a loop over them takes registers that
+/// three blocks on an SM don't leave.
+template <class T, int D, bool sharing>
+__global__ void __launch_bounds__(threads, sharing ? 2 : blocks_per_sm<T, D>)
     backward_keys(Documents documents, SharedHeads heads, Dropout dropout, RowsView<const T> qkv, RowsView<const T> dout, RowsView<T> dqkv, const QueryTerms* terms) {
   constexpr int rows = tile_rows<T, D>, groups = rows / group;
   constexpr float scale = score_scale(D);
@@ -100,11 +101,12 @@ __global__ void __launch_bounds__(threads, blocks_per_sm<T, D>)
 
   const OwnRows<T, D, is_16_bit<T> && D <= 64> own_keys(keys, first, lane), own_values(values, first, lane);
   float dk[D / 8][4] = {}, dv[D / 8][4] = {};
+  const int first_head = sharing ? shared * heads.sharing : shared, end = sharing ? first_head + heads.sharing : first_head + 1;
 #pragma unroll 1
-  for (int head = shared * heads.sharing; device::inside(head, (shared + 1) * heads.sharing); ++head) {
+  for (int head = first_head; device::inside(head, end); ++head) {
     const HeadRows<const T> queries(qkv, place, head * D), douts(dout, place, head * D);
     const QueryTerms* const head_terms = terms + head * qkv.rows + place.start;
-    if (head > shared * heads.sharing) __syncthreads();  // nobody reads the last head's tiles or dropout any more
+    if (head > first_head) __syncthreads();  // nobody reads the last head's tiles or dropout any more
     memory.dropout.set(dropout, documents, place, head);
     for_each_tile<rows>(
         place.first, place.length,
