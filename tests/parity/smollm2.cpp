@@ -1,5 +1,5 @@
 // SmolLM2, from its GGUF file: the tokenizer against Hugging Face tokenizers (goldens: tests/goldens/bpe_smollm.py), the model against transformers (in the folder
-// TERSE_TEST_SMOLLM2_GOLDENS, which tests/goldens/smollm2.py writes).
+// TERSE_TEST_SMOLLM2_GOLDENS, which tests/goldens/on_demand/smollm2.py writes).
 #include "support/bpe_strings.hpp"
 #include "support/catch.hpp"
 #include "support/dialogsum_texts.hpp"
