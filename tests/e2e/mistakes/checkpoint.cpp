@@ -65,7 +65,7 @@ TEST_CASE("weights that are damaged or another model's are exit 3, named by file
   weights(changed([&](json& h) { h["other"] = h[bias], h.erase(bias); }), {bias, "is missing"});
   json surplus = header;
   surplus["surplus"] = {{"dtype", "U8"}, {"shape", {4}}, {"data_offsets", {data.size(), data.size() + 4}}};
-  weights(file_of(surplus.dump(), "abcd"), {"\"surplus\" isn't part of this model"});
+  weights(file_of(surplus.dump(), "abcd"), {"tensor \"surplus\": isn't part of this model"});
   weights(file_of(replaced(header.dump(), "\"transformer.wpe", "\"" + bias + "\":{},\"transformer.wpe")), {bias, "stands twice"});
   weights(file_of("{\"\xFF\":1}"), {"its header: not JSON"});
   weights(file_of("{\"a\":" + std::string(1'000'000, '[')), {"its header: nested more than 3 deep"});
@@ -85,7 +85,8 @@ TEST_CASE("a config.json that is damaged or another model's is exit 3") {
   config("n_layer", 4294967298, {"\"n_layer\" is 4294967298, a whole number from 1 to 2147483647 expected"});
   config("n_head", -2, {"\"n_head\" is -2"});
   config("n_embd", "many", {"\"n_embd\" is \"many\""});
-  config("model_type", "llama", {"\"model_type\" is \"llama\""});
+  config("model_type", "mamba", {"\"model_type\" is \"mamba\", \"gpt2\" expected"});
+  config("model_type", "llama", {"\"max_position_embeddings\" is missing: not the configuration of a Llama"});
   config("activation_function", "relu", {"relu"});
   damaged("config.json", "{\"n_layer\":1e999}", {"a number too large"});
   damaged("config.json", "{", {"not JSON"});
