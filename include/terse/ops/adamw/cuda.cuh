@@ -9,11 +9,12 @@
 
 namespace terse::ops::gpu {
 
+// Sums of products by name where the CPU has them, so that both round alike.
 __device__ inline void adamw_value(const AdamWFactors<float>& f, float keep, float gradient, float& master, float& m, float& v) {
   const float g = gradient * f.gradient_scale;
-  m += (g - m) * f.take1;
-  v = f.beta2 * v + f.take2 * g * g;
-  master = master * keep - f.rate * m / (sqrtf(v) / f.root + f.epsilon);
+  m = fmaf(g - m, f.take1, m);
+  v = fmaf(f.take2 * g, g, v * f.beta2);
+  master = fmaf(master, keep, -(f.rate * m / (sqrtf(v) / f.root + f.epsilon)));
 }
 
 /// master and parameter may be the same memory.
