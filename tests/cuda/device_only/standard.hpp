@@ -35,7 +35,7 @@ inline constexpr strong_ordering strong_ordering::less{-1}, strong_ordering::equ
 
 namespace numbers {
 
-inline constexpr double sqrt2 = 1.4142135623730951, inv_sqrtpi = 0.5641895835477563;
+inline constexpr double sqrt2 = 1.4142135623730951, inv_pi = 0.318309886183790671538, inv_sqrtpi = 0.5641895835477563;
 
 }  // namespace numbers
 

@@ -25,7 +25,7 @@ __global__ void rotary_angles(RotaryFrequencies frequencies, const std::int32_t*
   const auto position = static_cast<float>(positions[t]);
   for (Index i = device::lane(); device::inside(i, pairs); i += device::warp_lanes) {
     // The angle as the CPU has it, in float. sincosf reduces large ones through memory of the thread, so turns are counted here, in double, and whole ones left out.
-    const double turns = static_cast<double>(position * frequencies.value[i]) * (1 / (2 * std::numbers::pi));
+    const double turns = static_cast<double>(position * frequencies.value[i]) * (std::numbers::inv_pi / 2);
     float sine, cosine;
     sincospif(2 * static_cast<float>(turns - rint(turns)), &sine, &cosine);
     angles[t][i] = cosine, angles[t][pairs + i] = sine;
