@@ -193,9 +193,6 @@ const ModelEntry* find_compiled(const std::string& model, const std::string& pre
   return nullptr;
 }
 
-namespace {
-
-/// --model, else the compiled-in one that fits what --init names, else the program's default.
 std::string named_model(const Options& options) {
   if (options.model_given || options.init == "scratch") return options.model;
   if (const auto sizes = initial_sizes(options))
@@ -203,8 +200,6 @@ std::string named_model(const Options& options) {
       if (entry.sizes.reads(*sizes)) return entry.model;
   return options.model;
 }
-
-}  // namespace
 
 const ModelEntry& find_model(const Options& options, bool training) {
   const std::string model = named_model(options);

@@ -61,6 +61,9 @@ std::string models_in_words(const std::string& device = "");
 /// The one of these names; nullptr: it isn't compiled in.
 const ModelEntry* find_compiled(const std::string& model, const std::string& precision, const std::string& device);
 
+/// --model, else the compiled-in one that fits what --init names, else the program's default.
+std::string named_model(const Options& options);
+
 /// The compiled-in model that --model names, or --init's where it isn't given, for --device. `training`: what `--precision auto` means depends on it.
 const ModelEntry& find_model(const Options& options, bool training);
 

@@ -8,6 +8,7 @@
 #include <terse/io/file.hpp>
 
 #include "gpus.hpp"
+#include "inputs.hpp"
 #include "run_folder.hpp"
 #include "usage.hpp"
 
@@ -147,6 +148,7 @@ void complete(CLI::App& command, Options& options) {
     if (const auto run = find_begun(options.out)) continue_run(command, options, *run, accumulate_given);
   if (options.data.empty())
     fail(Failure::usage, "--data is required: a CSV with the columns id, dialogue, summary; try ", program_name(), " ", command.get_name(), " --help");
+  options.model = named_model(options);  // --resume finds it among the settings
 }
 
 }  // namespace summarize

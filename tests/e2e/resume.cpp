@@ -223,3 +223,18 @@ TEST_CASE("a damaged state is exit 3, named by file") {
   succeed(resume);
   CHECK(job.metrics("out").size() == 4);
 }
+
+TEST_CASE("--init names the model that is meant where --model isn't given, and --resume remembers it") {
+  const SmallJob job;
+  job.train("out");
+  const Arguments common{"--data", job.data(), "--batch", "2", "--accumulate", "1", "--ranks", "1", "--threads", "1", "--precision", "fp32"};
+  const auto first = succeed(Arguments{"train", "--init", job.file("out/checkpoint"), "--steps", "2", "--out", job.file("again")} + common);
+  CHECK((first.out + first.err).find("model: demo") != std::string::npos);
+  CHECK(json::parse(content_of(job.folder() / "again" / "run.json"))["settings"]["model"] == "demo");
+  succeed({"train", "--out", job.file("again"), "--resume", "--steps", "3"});
+  CHECK(job.metrics("again").size() == 3);
+
+  const auto other = terse_summarize(Arguments{"train", "--model", "tiny", "--init", job.file("out/checkpoint"), "--steps", "1", "--out", job.file("other")} + common);
+  CHECK(other.code == 3);
+  CHECK(other.err.find("compile this one (terse_add_summarizer): struct Mine : terse::models::Config<terse::models::GptConfig{.vocabulary = 1024") != std::string::npos);
+}
