@@ -3,7 +3,7 @@
 #include <terse/dist/world.hpp>
 #include <terse/models/gpt.hpp>
 #include <terse/models/llama.hpp>
-#include <terse/models/quantized_gpt.hpp>
+#include <terse/models/quantized.hpp>
 #include <terse/nn/initialize.hpp>
 #include <terse/train/saved_state.hpp>
 
@@ -169,7 +169,7 @@ class CompiledModelOf : public CompiledModel {
 template <class Config>
 class Int8ModelOf final : public CompiledModelOf<Config, Fp32> {
   using Original = CompiledModelOf<Config, Fp32>;
-  using Model = models::QuantizedGpt<Config, Fp32>;
+  using Model = models::Quantized<typename Original::Model>;
 
  public:
   std::size_t generation_bytes(Index decode_batch) const override {
