@@ -20,7 +20,7 @@
 #include <terse/models/gpt.hpp>
 #include <terse/models/llama.hpp>
 #include <terse/models/lora.hpp>
-#include <terse/models/quantized_gpt.hpp>
+#include <terse/models/quantized.hpp>
 #include <terse/nn/initialize.hpp>
 #include <terse/nn/module.hpp>
 #include <terse/optim/adamw.hpp>

@@ -208,7 +208,7 @@ class Transformer : public TransformerModule<FamilyType, P, DeviceType> {
     infer_with(device(), weights(), logits_of, rows, ask, cache, scratch);
   }
 
-  /// The lines of infer, for weights whose linear layers may be others (models/quantized_gpt.hpp): logits_of(x, logits) is theirs, `input` what the layers take besides.
+  /// The lines of infer, for weights whose linear layers may be others (models/quantized.hpp): logits_of(x, logits) is theirs, `input` what the layers take besides.
   template <class Weights, class LogitsOf>
   static void infer_with(Device& device, const Weights& weights, const LogitsOf& logits_of, const ops::CacheRows& rows, std::span<const std::int32_t> ask, const Cache& cache,
                          InferenceScratch scratch, const auto&... input) {

@@ -41,7 +41,7 @@ struct Run {
 };
 
 template <class P, class Device, class Config = Small>
-Run train_on(int ranks, long steps, bool shards = false) {
+Run train_on(int ranks, long steps, bool shards = false, Dtype reduce_dtype = Dtype::f32) {
   using Model = models::Model<Config, P, Device>;
   const auto data = samples();
   const auto halves = text::split(data.size(), 0.1, 42);
@@ -51,7 +51,7 @@ Run train_on(int ranks, long steps, bool shards = false) {
     Model model(device);
     train::Trainer<Model> trainer(model, communicator, {data, halves.training, data, halves.validation},
                                   {.schedule = {.batch = batch, .accumulate = 2, .ranks = ranks, .steps = steps}, .rates = {.lr = 1e-3, .warmup = 5, .decay = steps},
-                                   .dropout = 0.1f, .evaluate_every = 10, .shard_optimizer = shards, .bucket_bytes = 8192});  // sums over ranks behind backward
+                                   .dropout = 0.1f, .evaluate_every = 10, .shard_optimizer = shards, .reduce_dtype = reduce_dtype, .bucket_bytes = 8192});  // sums over ranks behind backward
     if (communicator.is_first()) trainer.write(train::StateTensor::parameters, [](float* parameters) { nn::initialize<Model>(parameters, 42); });
     trainer.share_parameters();
     trainer.rehearse();
@@ -105,6 +105,15 @@ TEST_CASE("two GPUs, the optimizer in shards: the bits of whole ones") {
     if (gpus() == 2) {
       CHECK(train_on<Fp32, Cuda>(2, few, true).parameters == train_on<Fp32, Cuda>(2, few).parameters);
       CHECK(train_on<Fp16Mixed, Cuda>(2, few, true).parameters == train_on<Fp16Mixed, Cuda>(2, few).parameters);
+    }
+}
+
+TEST_CASE("two GPUs whose gradients are summed in bf16: as two CPU ranks, whole and in shards") {
+  if constexpr (!is_sanitized)
+    if (gpus() == 2) {
+      const Run whole = train_on<Fp32, Cuda>(2, few, false, Dtype::bf16);
+      check_alike(whole, train_on<Fp32, Cpu>(2, few, false, Dtype::bf16), 1e-3);
+      CHECK(train_on<Fp32, Cuda>(2, few, true, Dtype::bf16).parameters == whole.parameters);
     }
 }
 
