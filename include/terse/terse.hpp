@@ -17,6 +17,7 @@
 #include <terse/io/gguf.hpp>
 #include <terse/io/lock.hpp>
 #include <terse/metrics/rouge.hpp>
+#include <terse/models/activation_checkpointing.hpp>
 #include <terse/models/gpt.hpp>
 #include <terse/models/llama.hpp>
 #include <terse/models/lora.hpp>

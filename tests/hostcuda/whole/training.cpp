@@ -1,5 +1,6 @@
 // A training step's whole: a GPT and a Llama in a Trainer, on the emulated GPUs and on the CPU.
 #include <terse/cuda.hpp>
+#include <terse/models/activation_checkpointing.hpp>
 #include <terse/models/llama.hpp>
 
 #include <cmath>
@@ -40,9 +41,9 @@ struct Run {
   std::vector<float> parameters;
 };
 
-template <class P, class Device, class Config = Small>
-Run train_on(int ranks, long steps, bool shards = false, Dtype reduce_dtype = Dtype::f32) {
-  using Model = models::Model<Config, P, Device>;
+template <class Model>
+Run train(int ranks, long steps, bool shards = false, Dtype reduce_dtype = Dtype::f32) {
+  using Device = typename Model::Device;
   const auto data = samples();
   const auto halves = text::split(data.size(), 0.1, 42);
   Run run;
@@ -63,6 +64,11 @@ Run train_on(int ranks, long steps, bool shards = false, Dtype reduce_dtype = Dt
     });
   });
   return run;
+}
+
+template <class P, class Device, class Config = Small>
+Run train_on(int ranks, long steps, bool shards = false, Dtype reduce_dtype = Dtype::f32) {
+  return train<models::Model<Config, P, Device>>(ranks, steps, shards, reduce_dtype);
 }
 
 /// Two where they can be had; else one, and the test says so.
@@ -87,12 +93,30 @@ void check_alike(const Run& a, const Run& b, double tolerance) {
   }
 }
 
+void check_equal(const Run& a, const Run& b) {
+  REQUIRE(a.steps.size() == b.steps.size());
+  for (std::size_t i = 0; i < a.steps.size(); ++i) CHECK((a.steps[i].loss == b.steps[i].loss && a.steps[i].grad_norm == b.steps[i].grad_norm));
+  CHECK(a.parameters == b.parameters);
+}
+
+template <class P, class Config>
+void check_activation_checkpointing(int ranks) {
+  check_equal(train<models::ActivationCheckpointing<models::Model<Config, P, Cuda>>>(ranks, some), train_on<P, Cuda, Config>(ranks, some));
+}
+
 }  // namespace
 
 TEST_CASE("fp32: losses and norms follow the CPU's for 20 steps") { check_alike(train_on<Fp32, Cuda>(1, many), train_on<Fp32, Cpu>(1, many), 1e-4); }
 
 TEST_CASE("Llama, fp32: losses and norms follow the CPU's") {
   if constexpr (!is_sanitized) check_alike(train_on<Fp32, Cuda, SmallLlama>(1, few), train_on<Fp32, Cpu, SmallLlama>(1, few), 1e-4);
+}
+
+TEST_CASE("activation checkpointing: the bits of a run without") {
+  if constexpr (!is_sanitized) {
+    check_activation_checkpointing<Fp32, Small>(gpus());
+    check_activation_checkpointing<Fp16Mixed, SmallLlama>(1);
+  }
 }
 
 TEST_CASE("two GPUs: as two CPU ranks") {
