@@ -1,0 +1,36 @@
+#pragma once
+/// What a run is told: how it learns, and from what.
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include <terse/optim/schedule.hpp>
+#include <terse/text/packing.hpp>
+
+namespace terse::train {
+
+/// How a run learns. The defaults are the summarization job's.
+struct TrainOptions {
+  text::StepSchedule schedule;
+  optim::CosineSchedule rates;  ///< decay ends at the last step
+  double beta1 = 0.9, beta2 = 0.95, weight_decay = 0.1;
+  double clip = 1.0;            ///< largest global gradient norm; 0: none
+  float dropout = 0.1f;
+  long evaluate_every = 100;    ///< steps between validations; 0: only after the last
+  long checkpoint_every = 0;    ///< steps between on_checkpoint; 0: only at the end
+  bool reproducible = false;    ///< the same bits however ranks x accumulate divide a step; they must be a power of two (dist/ddp.hpp says what it costs)
+  bool shard_optimizer = false; ///< each rank keeps its part of the optimizer's state alone (dist/sharded_adamw.hpp)
+  std::size_t bucket_bytes = 0; ///< of gradients that are summed over ranks at a time while backward runs; 0: dist::default_bucket_bytes
+  long trace_steps = 0;         ///< how many steps, from the first of this run, Trainer::spans tells of
+};
+
+/// Which samples a run learns from and which it is judged by.
+struct TrainData {
+  std::span<const text::Sample> training;
+  std::span<const std::uint32_t> training_numbers;
+  std::span<const text::Sample> validation;
+  std::span<const std::uint32_t> validation_numbers;  ///< of `validation`; may be empty
+};
+
+}  // namespace terse::train
