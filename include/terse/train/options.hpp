@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <span>
 
+#include <terse/core/error.hpp>
 #include <terse/optim/schedule.hpp>
 #include <terse/text/packing.hpp>
 
@@ -17,6 +18,7 @@ struct TrainOptions {
   double beta1 = 0.9, beta2 = 0.95, weight_decay = 0.1;
   double clip = 1.0;            ///< largest global gradient norm; 0: none
   float dropout = 0.1f;
+  float label_smoothing = 0;    ///< what the training loss gives to the whole vocabulary, from 0 to below 1 (ops/cross_entropy/op.hpp); validation stays without
   long evaluate_every = 100;    ///< steps between validations; 0: only after the last
   long checkpoint_every = 0;    ///< steps between on_checkpoint; 0: only at the end
   bool reproducible = false;    ///< the same bits however ranks x accumulate divide a step; they must be a power of two (dist/ddp.hpp says what it costs)
@@ -24,6 +26,12 @@ struct TrainOptions {
   std::size_t bucket_bytes = 0; ///< of gradients that are summed over ranks at a time while backward runs; 0: dist::default_bucket_bytes
   long trace_steps = 0;         ///< how many steps, from the first of this run, Trainer::spans tells of
 };
+
+/// Errors     Failure::usage: a number is out of its range
+inline void require_valid(const TrainOptions& options) {
+  if (!(options.label_smoothing >= 0 && options.label_smoothing < 1))
+    fail(Failure::usage, "label_smoothing ", options.label_smoothing, ": it is at least 0, which smooths nothing, and below 1; try 0.1");
+}
 
 /// Which samples a run learns from and which it is judged by.
 struct TrainData {

@@ -47,13 +47,13 @@ class Trainer<ModelType> {
   using Model = ModelType;
   using Stream = typename Model::Stream;
 
-  /// Errors     Failure::usage: the schedule is for another number of ranks, or a size in it is below 1, or reproducible sums can't be had of it; Failure::bad_input: no sample to
-  ///            train on; Failure::device: out of memory
+  /// Errors     Failure::usage: the schedule is for another number of ranks, or a size in it is below 1, or reproducible sums can't be had of it; an option is out of its
+  ///            range, or the model can't do it; Failure::bad_input: no sample to train on; Failure::device: out of memory
   Trainer(Model& model, dist::Communicator& communicator, const TrainData& data, const TrainOptions& options)
       : data_(data),
         options_(options),
         communicator_(&communicator),
-        sampler_(data.training, data.training_numbers, checked(options.schedule, communicator)),
+        sampler_(data.training, data.training_numbers, checked(options, communicator)),
         capacity_(capacity()),
         storage_(capacity_),
         ddp_(reserve(model, capacity_.tokens), communicator, {capacity_.tokens, capacity_.sequences},
@@ -188,10 +188,14 @@ class Trainer<ModelType> {
   using Reports = StepReports<typename Model::Device, Stream>;
   static double milliseconds_since(Clock::time_point start) { return std::chrono::duration<double, std::milli>(Clock::now() - start).count(); }
 
-  static const text::StepSchedule& checked(const text::StepSchedule& schedule, const dist::Communicator& communicator) {
-    if (schedule.ranks != communicator.size())
-      fail(Failure::usage, "the schedule deals samples to ", schedule.ranks, " ranks, but ", communicator.size(), " run; make them equal");
-    return schedule;
+  static const text::StepSchedule& checked(const TrainOptions& options, const dist::Communicator& communicator) {
+    require_valid(options);
+    if (options.schedule.ranks != communicator.size())
+      fail(Failure::usage, "the schedule deals samples to ", options.schedule.ranks, " ranks, but ", communicator.size(), " run; make them equal");
+    if constexpr (!requires { requires Model::smooths_labels; })
+      if (options.label_smoothing > 0)
+        fail(Failure::usage, "label_smoothing ", options.label_smoothing, ": this model's backward smooths no labels; leave it at 0, or have it take batch.label_smoothing and say so (nn/model.hpp)");
+    return options.schedule;
   }
 
   /// Of a lane: forward and backward of each micro-batch, and the optimizer; or the buckets.
@@ -291,7 +295,8 @@ class Trainer<ModelType> {
     ddp_.clear();
     for (long micro = 0; micro < accumulate; ++micro) {
       auto start = Clock::now();
-      const PackedBatch batch = sampler_.fill(step, micro, communicator_->rank(), storage_);
+      PackedBatch batch = sampler_.fill(step, micro, communicator_->rank(), storage_);
+      batch.label_smoothing = options_.label_smoothing;
       parts.data += milliseconds_since(start);
       start = Clock::now();
       ddp_.backward(batch, dropout, {.number = static_cast<std::int32_t>(micro), .is_last = micro + 1 == accumulate, .loss_scale = adamw_.loss_scale(),

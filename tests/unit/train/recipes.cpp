@@ -1,0 +1,98 @@
+// What a run may be told besides the usual: smoothed labels.
+#include <cmath>
+#include <numeric>
+#include <string>
+#include <vector>
+
+#include <terse/dist/threads.hpp>
+#include <terse/models/gpt.hpp>
+#include <terse/nn/initialize.hpp>
+#include <terse/text/windows.hpp>
+#include <terse/train/trainer.hpp>
+
+#include "support/catch.hpp"
+#include "support/messages.hpp"
+
+using namespace terse;
+
+namespace {
+
+struct Small : models::Config<models::GptConfig{.vocabulary = 61, .context = 48, .layers = 3, .heads = 2, .width = 32}> {};
+
+template <class P>
+using Gpt = models::Gpt<Small, P, Cpu>;
+
+using Fp32Gpt = Gpt<Fp32>;
+struct Unsmoothed : Fp32Gpt {
+  using Fp32Gpt::Gpt;
+  static constexpr bool smooths_labels = false;
+};
+
+std::vector<text::Sample> samples() {
+  std::vector<TokenId> ids;
+  for (TokenId i = 0; i < 400; ++i) ids.push_back((i * i + 7 * i) % 59);
+  return text::windows(ids, 23);
+}
+
+train::TrainOptions options_of(int ranks, long steps) {
+  return {.schedule = {.batch = 3, .accumulate = 2, .ranks = ranks, .steps = steps}, .rates = {.lr = 1e-2, .min_lr = 1e-3, .warmup = 2, .decay = steps}, .dropout = 0, .evaluate_every = 2};
+}
+
+struct Run {
+  std::vector<train::StepRecord> steps;
+  std::vector<float> parameters;
+};
+
+/// Trains on all samples and validates with the first five.
+template <class Model = Fp32Gpt>
+Run train_all(const train::TrainOptions& options) {
+  const auto data = samples();
+  std::vector<std::uint32_t> numbers(data.size());
+  std::iota(numbers.begin(), numbers.end(), 0u);
+  Run run;
+  dist::launch(static_cast<int>(options.schedule.ranks), [&](dist::Communicator& communicator) {
+    Cpu cpu(1);
+    Model model(cpu);
+    train::Trainer<Model> trainer(model, communicator, {data, numbers, data, std::span(numbers).first(5)}, options);
+    if (communicator.is_first()) trainer.write(train::StateTensor::parameters, [&](float* values) { nn::initialize<Model>(values, 3); });
+    trainer.share_parameters();
+    trainer.run([&](const train::StepRecord& step) { run.steps.push_back(step); });
+    trainer.on_first([&] { trainer.read(train::StateTensor::parameters, [&](const float* values) { run.parameters.assign(values, values + Model::flat_size); }); });
+  });
+  return run;
+}
+
+}  // namespace
+
+TEST_CASE("smoothed labels are learnt from, and validation stays the targets' loss") {
+  auto options = options_of(1, 4);
+  options.rates = {.lr = 0, .min_lr = 0, .warmup = 0, .decay = 4};  // nothing moves, so that losses can be compared
+  const Run plain = train_all(options);
+  options.label_smoothing = 0.2f;
+  const Run smooth = train_all(options);
+  REQUIRE(plain.steps.size() == smooth.steps.size());
+  for (std::size_t i = 0; i < plain.steps.size(); ++i) {
+    CHECK(plain.steps[i].loss != smooth.steps[i].loss);
+    CHECK(plain.steps[i].grad_norm > smooth.steps[i].grad_norm);  // of fresh weights every slope shrinks
+    CHECK(plain.steps[i].validation_loss == smooth.steps[i].validation_loss);
+  }
+  options = options_of(2, 30);
+  const Run learnt = train_all(options);
+  options.label_smoothing = 0.2f;
+  const Run smoothly = train_all(options);
+  CHECK(smoothly.steps.back().loss < smoothly.steps.front().loss / 1.2);
+  CHECK(smoothly.steps.back().loss > learnt.steps.back().loss);
+  CHECK(smoothly.parameters != learnt.parameters);
+}
+
+TEST_CASE("what a run can't be told, in words") {
+  const auto message = [](auto change) {
+    auto options = options_of(1, 1);
+    change(options);
+    return message_of([&] { train_all(options); });
+  };
+  for (const float e : {-0.1f, 1.0f, std::nanf("")}) CHECK(contains(message([&](auto& options) { options.label_smoothing = e; }), "label_smoothing"));
+  auto options = options_of(1, 1);
+  options.label_smoothing = 0.1f;
+  CHECK(contains(message_of([&] { train_all<Unsmoothed>(options); }), "label_smoothing 0.1: this model's backward smooths no labels; leave it at 0"));
+}
