@@ -23,6 +23,7 @@ train::TrainOptions Options::train_options() const {
   result.schedule = {batch, accumulate, ranks, steps, seed, shuffle, normalisation == "token" ? text::Normalisation::token : text::Normalisation::micro_batch};
   result.rates = {lr, min_lr, warmup, steps};
   result.beta1 = beta1, result.beta2 = beta2, result.weight_decay = weight_decay, result.clip = clip;
+  result.layer_decay = layer_decay;
   result.dropout = static_cast<float>(dropout), result.label_smoothing = static_cast<float>(label_smoothing);
   result.evaluate_every = evaluate_every, result.checkpoint_every = checkpoint_every;
   result.reproducible = reproducible, result.shard_optimizer = shard_optimizer;
@@ -140,6 +141,7 @@ void add_training(CLI::App& command, Options& o) {
   command.add_option("--min-lr", o.min_lr, "learning rate at the end")->check(from_to(0.0, 1000.0))->capture_default_str();
   command.add_option("--warmup", o.warmup, "steps of rising learning rate")->check(any)->capture_default_str();
   command.add_option("--weight-decay", o.weight_decay, "of matrices and embeddings")->check(from_to(0.0, 1000.0))->capture_default_str();
+  command.add_option("--layer-decay", o.layer_decay, "of the learning rate: times this for each block nearer to the input; 1: one rate for all")->check(from_to(1e-6, 1.0))->capture_default_str();
   command.add_option("--beta1", o.beta1, "AdamW's")->check(fraction)->capture_default_str();
   command.add_option("--beta2", o.beta2, "AdamW's")->check(fraction)->capture_default_str();
   command.add_option("--clip", o.clip, "largest global gradient norm; 0: no clipping")->check(from_to(0.0, 1e9))->capture_default_str();

@@ -50,7 +50,7 @@ struct Kernels {
     double* const sum = nullptr;
     ops::sum_of_squares(cuda, stream.data, n, sum), ops::all_finite(cuda, stream.data, n, static_cast<bool*>(nullptr));
     const ops::AdamWFactors<float>* const factors = nullptr;
-    ops::adamw(cuda, factors, true, n, stream.data, static_cast<const float*>(stream.data), stream.data, stream.data, act.data);
+    ops::adamw(cuda, factors, {}, n, stream.data, static_cast<const float*>(stream.data), stream.data, stream.data, act.data);
   }
   void block() const {
     const ops::LayerNorm::Saved<float> saved{column, column};

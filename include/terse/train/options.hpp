@@ -16,6 +16,7 @@ struct TrainOptions {
   text::StepSchedule schedule;
   optim::CosineSchedule rates;  ///< decay ends at the last step
   double beta1 = 0.9, beta2 = 0.95, weight_decay = 0.1;
+  double layer_decay = 1;       ///< of the learning rate, a block nearer to the input, above 0 to 1 (optim/layer_decay.hpp); 1: one rate for all
   double clip = 1.0;            ///< largest global gradient norm; 0: none
   float dropout = 0.1f;
   float label_smoothing = 0;    ///< what the training loss gives to the whole vocabulary, from 0 to below 1 (ops/cross_entropy/op.hpp); validation stays without
@@ -31,6 +32,7 @@ struct TrainOptions {
 inline void require_valid(const TrainOptions& options) {
   if (!(options.label_smoothing >= 0 && options.label_smoothing < 1))
     fail(Failure::usage, "label_smoothing ", options.label_smoothing, ": it is at least 0, which smooths nothing, and below 1; try 0.1");
+  if (!(options.layer_decay > 0 && options.layer_decay <= 1)) fail(Failure::usage, "layer_decay ", options.layer_decay, ": it is above 0, and at most 1, which decays nothing; try 0.8");
 }
 
 /// Which samples a run learns from and which it is judged by.

@@ -19,6 +19,7 @@
 #include <terse/dist/communicator.hpp>
 #include <terse/dist/ddp.hpp>
 #include <terse/nn/model.hpp>
+#include <terse/optim/layer_decay.hpp>
 #include <terse/optim/loss_scaler.hpp>
 #include <terse/text/packing.hpp>
 #include <terse/train/observer.hpp>
@@ -195,6 +196,8 @@ class Trainer<ModelType> {
     if constexpr (!requires { requires Model::smooths_labels; })
       if (options.label_smoothing > 0)
         fail(Failure::usage, "label_smoothing ", options.label_smoothing, ": this model's backward smooths no labels; leave it at 0, or have it take batch.label_smoothing and say so (nn/model.hpp)");
+    if (options.layer_decay < 1 && optim::layer_levels<Model>().front() == 0)
+      fail(Failure::usage, "layer_decay ", options.layer_decay, ": this model has no array of layers, so there is nothing to decay by; leave it at 1");
     return options.schedule;
   }
 
@@ -282,7 +285,7 @@ class Trainer<ModelType> {
 
     start = Clock::now();
     const ops::AdamW adamw{.lr = record.lr, .beta1 = options_.beta1, .beta2 = options_.beta2, .weight_decay = options_.weight_decay};
-    ddp_.traced("optimizer", [&] { adamw_.step({.adamw = adamw, .clip = options_.clip}); });
+    ddp_.traced("optimizer", [&] { adamw_.step({.adamw = adamw, .clip = options_.clip, .layer_decay = options_.layer_decay}); });
     reports_.send(adamw_.device_state());
     record.parts.optimizer = milliseconds_since(start);
   }

@@ -92,6 +92,8 @@ TEST_CASE("numbers out of range are exit 2, and nothing is begun") {
                                  {train + Arguments{"--seed", "18446744073709551616"}, 2, {"--seed", whole}},
                                  {train + Arguments{"--shuffle", "maybe"}, 2, {"--shuffle", "maybe"}},
                                  {train + Arguments{"--dropout", "1"}, 2, {"--dropout"}},
+                                 {train + Arguments{"--layer-decay", "0"}, 2, {"--layer-decay: \"0\" isn't a number from 1e-06 to 1"}},
+                                 {train + Arguments{"--layer-decay", "1.1"}, 2, {"--layer-decay: \"1.1\" isn't a number from 1e-06 to 1"}},
                                  {train + Arguments{"--label-smoothing", "1"}, 2, {"--label-smoothing: \"1\" isn't a number from 0 to 0.999999"}},
                                  {train + Arguments{"--normalisation", "none"}, 2, {"--normalisation"}},
                                  {train + Arguments{"--precision", "fp8"}, 2, {"--precision"}},

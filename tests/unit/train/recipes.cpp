@@ -1,4 +1,4 @@
-// What a run may be told besides the usual: smoothed labels.
+// What a run may be told besides the usual: smoothed labels, learning rates by layer.
 #include <cmath>
 #include <numeric>
 #include <string>
@@ -92,7 +92,29 @@ TEST_CASE("what a run can't be told, in words") {
     return message_of([&] { train_all(options); });
   };
   for (const float e : {-0.1f, 1.0f, std::nanf("")}) CHECK(contains(message([&](auto& options) { options.label_smoothing = e; }), "label_smoothing"));
+  for (const double decay : {0.0, -1.0, 1.5, std::nan("")}) CHECK(contains(message([&](auto& options) { options.layer_decay = decay; }), "layer_decay"));
   auto options = options_of(1, 1);
   options.label_smoothing = 0.1f;
   CHECK(contains(message_of([&] { train_all<Unsmoothed>(options); }), "label_smoothing 0.1: this model's backward smooths no labels; leave it at 0"));
+}
+
+TEST_CASE("layer decay: blocks near the input move less, embeddings least") {
+  auto options = options_of(1, 1);  // from the same weights, so that the gradient is the same
+  options.weight_decay = 0;
+  std::vector<float> begun(static_cast<std::size_t>(Fp32Gpt::flat_size));
+  nn::initialize<Fp32Gpt>(begun.data(), 3);
+  const auto moved = [&](double decay, std::string_view name) {
+    options.layer_decay = decay;
+    const Run run = train_all(options);
+    double sum = 0;
+    for (const auto& parameter : Fp32Gpt::table)
+      if (parameter.name.view() == name)
+        for (Index i = parameter.offset; i < parameter.offset + parameter.size(); ++i)
+          sum += std::abs(static_cast<double>(run.parameters[static_cast<std::size_t>(i)] - begun[static_cast<std::size_t>(i)]));
+    return sum;
+  };
+  for (const auto& [name, level] : {std::pair{"ln_f.weight", 0}, {"h.2.mlp.c_fc.weight", 1}, {"h.1.mlp.c_fc.weight", 2}, {"h.0.mlp.c_fc.weight", 3}, {"wte.weight", 4}, {"wpe.weight", 4}}) {
+    INFO(name);
+    CHECK(moved(0.5, name) / moved(1, name) == Approx(std::pow(0.5, level)).epsilon(1e-4));
+  }
 }
