@@ -23,7 +23,7 @@ train::TrainOptions Options::train_options() const {
   result.schedule = {batch, accumulate, ranks, steps, seed, shuffle, normalisation == "token" ? text::Normalisation::token : text::Normalisation::micro_batch};
   result.rates = {lr, min_lr, warmup, steps};
   result.beta1 = beta1, result.beta2 = beta2, result.weight_decay = weight_decay, result.clip = clip;
-  result.layer_decay = layer_decay;
+  result.layer_decay = layer_decay, result.ema = ema;
   result.dropout = static_cast<float>(dropout), result.label_smoothing = static_cast<float>(label_smoothing);
   result.evaluate_every = evaluate_every, result.checkpoint_every = checkpoint_every;
   result.reproducible = reproducible, result.shard_optimizer = shard_optimizer;
@@ -147,6 +147,7 @@ void add_training(CLI::App& command, Options& o) {
   command.add_option("--clip", o.clip, "largest global gradient norm; 0: no clipping")->check(from_to(0.0, 1e9))->capture_default_str();
   command.add_option("--dropout", o.dropout, "at GPT-2's four sites")->check(fraction)->capture_default_str();
   command.add_option("--label-smoothing", o.label_smoothing, "what the training loss gives to the whole vocabulary instead of the target; 0: nothing")->check(fraction)->capture_default_str();
+  command.add_option("--ema", o.ema, "decay of an average of the weights, such as 0.999, that is validated and kept in place of them; 0: none")->check(fraction)->capture_default_str();
   command.add_option("--normalisation", o.normalisation, "mean loss over each micro-batch, or over the step's tokens")
       ->check(CLI::IsMember({"micro-batch", "token"}))
       ->capture_default_str();

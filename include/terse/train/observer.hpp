@@ -1,9 +1,11 @@
 #pragma once
 /// What is heard of a run: its steps, its overflows, its validations.
 
+#include <concepts>
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <type_traits>
 
 #include <terse/core/error.hpp>
 #include <terse/train/run_state.hpp>
@@ -61,10 +63,25 @@ class TrainObserver {
   virtual bool on_step(const StepRecord&) { return true; }
   /// One line: where, and what was done about it.
   virtual void on_overflow(const std::string& /*message*/) {}
-  /// After a validation; `is_best`: lower than any before, so that Trainer::read has the parameters.
+  /// After a validation, while the model computes with what was judged; `is_best`: lower than any before, so that Trainer::read has Trainer::result().
   virtual void on_validation(double /*loss*/, bool /*is_best*/) {}
   /// Every checkpoint_every steps, and when the run ends: what should outlive the process is saved here. After on_step.
   virtual void on_checkpoint(const RunState&) {}
+};
+
+/// A function that hears of each step, and may return false to end the run.
+template <std::invocable<const StepRecord&> OnStep>
+class StepListener final : public TrainObserver {
+ public:
+  /// `hear` must outlive it.
+  explicit StepListener(OnStep& hear) : hear_(&hear) {}
+  bool on_step(const StepRecord& step) override {
+    if constexpr (std::is_void_v<std::invoke_result_t<OnStep&, const StepRecord&>>) return (*hear_)(step), true;
+    else return (*hear_)(step);
+  }
+
+ private:
+  OnStep* hear_;
 };
 
 }  // namespace terse::train

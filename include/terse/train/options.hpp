@@ -6,6 +6,8 @@
 #include <span>
 
 #include <terse/core/error.hpp>
+#include <terse/nn/model.hpp>
+#include <terse/optim/layer_decay.hpp>
 #include <terse/optim/schedule.hpp>
 #include <terse/text/packing.hpp>
 
@@ -20,6 +22,7 @@ struct TrainOptions {
   double clip = 1.0;            ///< largest global gradient norm; 0: none
   float dropout = 0.1f;
   float label_smoothing = 0;    ///< what the training loss gives to the whole vocabulary, from 0 to below 1 (ops/cross_entropy/op.hpp); validation stays without
+  double ema = 0;               ///< decay of an exponential moving average of the weights (optim/ema.hpp), which is what the run is judged by and gives, below 1; 0: none
   long evaluate_every = 100;    ///< steps between validations; 0: only after the last
   long checkpoint_every = 0;    ///< steps between on_checkpoint; 0: only at the end
   bool reproducible = false;    ///< the same bits however ranks x accumulate divide a step; they must be a power of two (dist/ddp.hpp says what it costs)
@@ -28,11 +31,18 @@ struct TrainOptions {
   long trace_steps = 0;         ///< how many steps, from the first of this run, Trainer::spans tells of
 };
 
-/// Errors     Failure::usage: a number is out of its range
-inline void require_valid(const TrainOptions& options) {
+/// Errors     Failure::usage: a number is out of its range, or what the model can't do is asked for
+template <nn::TrainableModel Model>
+void require_valid(const TrainOptions& options) {
   if (!(options.label_smoothing >= 0 && options.label_smoothing < 1))
     fail(Failure::usage, "label_smoothing ", options.label_smoothing, ": it is at least 0, which smooths nothing, and below 1; try 0.1");
   if (!(options.layer_decay > 0 && options.layer_decay <= 1)) fail(Failure::usage, "layer_decay ", options.layer_decay, ": it is above 0, and at most 1, which decays nothing; try 0.8");
+  if (!(options.ema >= 0 && options.ema < 1)) fail(Failure::usage, "ema ", options.ema, ": it is at least 0, which averages nothing, and below 1; try 0.999");
+  if constexpr (!requires { requires Model::smooths_labels; })
+    if (options.label_smoothing > 0)
+      fail(Failure::usage, "label_smoothing ", options.label_smoothing, ": this model's backward smooths no labels; leave it at 0, or have it take batch.label_smoothing and say so (nn/model.hpp)");
+  if (options.layer_decay < 1 && optim::layer_levels<Model>().front() == 0)
+    fail(Failure::usage, "layer_decay ", options.layer_decay, ": this model has no array of layers, so there is nothing to decay by; leave it at 1");
 }
 
 /// Which samples a run learns from and which it is judged by.

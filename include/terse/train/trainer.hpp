@@ -19,7 +19,7 @@
 #include <terse/dist/communicator.hpp>
 #include <terse/dist/ddp.hpp>
 #include <terse/nn/model.hpp>
-#include <terse/optim/layer_decay.hpp>
+#include <terse/optim/ema.hpp>
 #include <terse/optim/loss_scaler.hpp>
 #include <terse/text/packing.hpp>
 #include <terse/train/observer.hpp>
@@ -60,9 +60,10 @@ class Trainer<ModelType> {
         ddp_(reserve(model, capacity_.tokens), communicator, {capacity_.tokens, capacity_.sequences},
              {.tree_leaves = tree_leaves(options), .bucket_bytes = options.bucket_bytes, .scatters = options.shard_optimizer && communicator.size() > 1}),
         adamw_(ddp_),
-        tensors_(ddp_, adamw_),
+        tensors_(ddp_, adamw_, ema_),
         reports_(model.device(), options.schedule.micro_batches()),
         validation_losses_(divide_up(data.validation_numbers.size(), static_cast<std::size_t>(options.schedule.batch))) {
+    if (options.ema > 0) ema_.emplace(model, adamw_, ops::Ema{options.ema});
     if (options.trace_steps > 0) ddp_.trace(&trace_.emplace(model.device(), most_spans(options)));
     state_.scale = optim::LossScaler::start(Model::PrecisionPolicy::scales_loss).scale;
   }
@@ -74,7 +75,11 @@ class Trainer<ModelType> {
   typename Model::Device& device() const { return ddp_.model().device(); }
   /// Tokens of the largest micro-batch: what the memory plan is made for.
   Index token_capacity() const { return capacity_.tokens; }
-  /// Parameters in full precision, flat, whatever the model computes with, in the device's memory.
+  /// What the run is judged by and gives: the average of the weights, where it is kept, else the weights.
+  StateTensor result() const { return ema_ ? StateTensor::ema : StateTensor::parameters; }
+  /// The run has such a tensor.
+  bool has(StateTensor tensor) const { return tensors_.has(tensor); }
+  /// Parameters in full precision, flat, whatever the model computes with, in the device's memory. Not in on_validation of a run that averages: there the model has the average.
   /// Errors     Failure::usage: ranks keep a shard each; `read` and `write` have them whole
   Stream* parameters() const {
     if (!tensors_.is_whole(StateTensor::parameters)) fail(Failure::usage, "parameters(): each rank keeps a shard of them; use read and write, which have them whole");
@@ -87,7 +92,7 @@ class Trainer<ModelType> {
     if (communicator_->is_first()) body();
     for (const StateTensor tensor : all_state_tensors) tensors_.release(tensor);
   }
-  /// In on_first, in on_checkpoint and, of the parameters, in on_validation where they are the best: body(values) with all of them on the host, flat, in full precision.
+  /// In on_first, in on_checkpoint and, of result(), in on_validation where it is the best: body(values) with all of them on the host, flat, in full precision.
   template <class Body>
   decltype(auto) read(StateTensor tensor, Body&& body) const {
     return tensors_.read(tensor, std::forward<Body>(body));
@@ -107,12 +112,15 @@ class Trainer<ModelType> {
   void share_parameters() {
     tensors_.share(StateTensor::parameters);
     adamw_.give_parameters();
+    if (ema_) ema_->restart();
   }
-  /// After the caller wrote a saved run's parameters and moments on rank 0: every rank takes them, and run() goes on from `state` (rank 0's counts).
+  /// After the caller wrote all state tensors of a saved run on rank 0: every rank takes them, and run() goes on from `state` (rank 0's counts).
   void resume(RunState state) {
     ddp_.collective().wait();  // for sums of a step that an exception ended
     communicator_->broadcast(std::as_writable_bytes(std::span(&state, 1)), 0);
-    share_parameters(), tensors_.share(StateTensor::first_moments), tensors_.share(StateTensor::second_moments);
+    for (const StateTensor tensor : all_state_tensors)
+      if (has(tensor)) tensors_.share(tensor);
+    adamw_.give_parameters();
     state_ = state;
     reports_.forget();
     auto scaler = optim::LossScaler::start(Model::PrecisionPolicy::scales_loss);
@@ -152,19 +160,37 @@ class Trainer<ModelType> {
   /// The same for a function that hears of each step, on rank 0: run([](const StepRecord& step) { … }). It may return false to end the run.
   template <std::invocable<const StepRecord&> OnStep>
   void run(OnStep on_step) {
-    struct Listener final : TrainObserver {
-      explicit Listener(OnStep& on_step) : hear(&on_step) {}
-      bool on_step(const StepRecord& step) override {
-        if constexpr (std::is_void_v<std::invoke_result_t<OnStep&, const StepRecord&>>) return (*hear)(step), true;
-        else return (*hear)(step);
-      }
-      OnStep* hear;
-    } listener(on_step);
+    StepListener<OnStep> listener(on_step);
     run(static_cast<TrainObserver&>(listener));
   }
 
   /// Mean loss over the targets of the validation samples, dealt to the ranks; infinite if it isn't a number. The same bits for any number of ranks.
   double validation_loss() {
+    double loss = 0;
+    with_result([&] { loss = loss_of_model(); });
+    return loss;
+  }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  using Reports = StepReports<typename Model::Device, Stream>;
+  static double milliseconds_since(Clock::time_point start) { return std::chrono::duration<double, std::milli>(Clock::now() - start).count(); }
+
+  /// body() while the model computes with result().
+  template <class Body>
+  void with_result(Body&& body) {
+    if (!ema_) return body();
+    ema_->exchange(), ddp_.gather_parameters();
+    try {
+      body();
+    } catch (...) {
+      ema_->exchange();  // alone: the other ranks may have failed
+      throw;
+    }
+    ema_->exchange(), ddp_.gather_parameters();
+  }
+
+  double loss_of_model() {
     std::ranges::fill(validation_losses_, 0.0);
     const auto ranks = static_cast<std::size_t>(communicator_->size()), at_a_time = static_cast<std::size_t>(options_.schedule.micro_batches());
     double targets = 0;
@@ -184,20 +210,10 @@ class Trainer<ModelType> {
     return std::isnan(mean) ? std::numeric_limits<double>::infinity() : mean;
   }
 
- private:
-  using Clock = std::chrono::steady_clock;
-  using Reports = StepReports<typename Model::Device, Stream>;
-  static double milliseconds_since(Clock::time_point start) { return std::chrono::duration<double, std::milli>(Clock::now() - start).count(); }
-
   static const text::StepSchedule& checked(const TrainOptions& options, const dist::Communicator& communicator) {
-    require_valid(options);
+    require_valid<Model>(options);
     if (options.schedule.ranks != communicator.size())
       fail(Failure::usage, "the schedule deals samples to ", options.schedule.ranks, " ranks, but ", communicator.size(), " run; make them equal");
-    if constexpr (!requires { requires Model::smooths_labels; })
-      if (options.label_smoothing > 0)
-        fail(Failure::usage, "label_smoothing ", options.label_smoothing, ": this model's backward smooths no labels; leave it at 0, or have it take batch.label_smoothing and say so (nn/model.hpp)");
-    if (options.layer_decay < 1 && optim::layer_levels<Model>().front() == 0)
-      fail(Failure::usage, "layer_decay ", options.layer_decay, ": this model has no array of layers, so there is nothing to decay by; leave it at 1");
     return options.schedule;
   }
 
@@ -236,16 +252,22 @@ class Trainer<ModelType> {
   /// Something is done after the newest step that needs its outcome.
   bool is_awaited() const { return is_last_step() || validates() || is_due(options_.checkpoint_every); }
 
+  /// Takes the validation loss, and tells it.
+  void judge(StepRecord& record, TrainObserver& observer) {
+    with_result([&] {
+      const double loss = loss_of_model();
+      record.validation_loss = loss;
+      const bool is_best = loss < state_.best_validation_loss;
+      if (is_best) state_.best_validation_loss = loss, tensors_.gather(result());
+      if (communicator_->is_first()) observer.on_validation(loss, is_best);
+      tensors_.release(result());
+    });
+  }
+
   /// Whether rank 0's observer wants more, on every rank.
   bool tell(const StepRecord& record, TrainObserver& observer) {
-    const bool is_best = record.validation_loss && *record.validation_loss < state_.best_validation_loss;
-    if (is_best) state_.best_validation_loss = *record.validation_loss, tensors_.gather(StateTensor::parameters);
     std::byte keep_going{1};
-    if (communicator_->is_first()) {
-      if (record.validation_loss) observer.on_validation(*record.validation_loss, is_best);
-      keep_going = std::byte{observer.on_step(record)};
-    }
-    tensors_.release(StateTensor::parameters);
+    if (communicator_->is_first()) keep_going = std::byte{observer.on_step(record)};
     communicator_->broadcast(std::span(&keep_going, 1), 0);
     return keep_going != std::byte{0};
   }
@@ -285,7 +307,10 @@ class Trainer<ModelType> {
 
     start = Clock::now();
     const ops::AdamW adamw{.lr = record.lr, .beta1 = options_.beta1, .beta2 = options_.beta2, .weight_decay = options_.weight_decay};
-    ddp_.traced("optimizer", [&] { adamw_.step({.adamw = adamw, .clip = options_.clip, .layer_decay = options_.layer_decay}); });
+    ddp_.traced("optimizer", [&] {
+      adamw_.step({.adamw = adamw, .clip = options_.clip, .layer_decay = options_.layer_decay});
+      if (ema_) ema_->step();
+    });
     reports_.send(adamw_.device_state());
     record.parts.optimizer = milliseconds_since(start);
   }
@@ -319,7 +344,7 @@ class Trainer<ModelType> {
     state_.optimizer_steps = outcome.update.steps, state_.scale = outcome.update.scaler.scale, state_.clean_steps = outcome.update.scaler.clean_steps;
     give_up_if_lost(record);
     record.milliseconds = milliseconds_since(std::max(start, last_finished_));
-    if (state_.step == begun_ && validates()) record.validation_loss = validation_loss();
+    if (state_.step == begun_ && validates()) judge(record, observer);
     last_finished_ = Clock::now();
     return tell(record, observer);
   }
@@ -357,6 +382,7 @@ class Trainer<ModelType> {
   std::optional<dist::Trace<typename Model::Device>> trace_;  // before ddp_, whose sums it hears of to the last
   dist::DistributedDataParallel<Model> ddp_;
   dist::ShardedAdamW<Model> adamw_;
+  std::optional<optim::Ema<Model>> ema_;
   StateTensors<Model> tensors_;
   Reports reports_;
   std::array<BegunStep, Reports::most_in_flight> begun_steps_;
