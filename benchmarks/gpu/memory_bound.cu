@@ -177,7 +177,7 @@ void adamw(benchmark::State& state) {
   const GpuArray<ops::AdamWFactors<float>> factors(cuda, {ops::adamw_factors<float>(ops::AdamW{}, 1, 1)});
   const float* const given = gradient.data();
   time(state, cuda, {.bytes = 2 * bytes_of(master, m, v) + bytes_of(gradient, parameters)},
-       [&] { ops::adamw(cuda, factors.data(), true, master.size(), master.data(), given, m.data(), v.data(), parameters.data()); });
+       [&] { ops::adamw(cuda, factors.data(), ops::adamw_group<float>({}, true), master.size(), master.data(), given, m.data(), v.data(), parameters.data()); });
 }
 
 void gradient_norm(benchmark::State& state) {

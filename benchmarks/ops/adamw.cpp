@@ -22,7 +22,7 @@ void step(benchmark::State& state) {
   long steps = 0;
   time(state, cpu, {.bytes = bytes}, [&] {
     const auto factors = ops::adamw_factors<float>(ops::AdamW{}, ++steps, 1);
-    ops::adamw(cpu, &factors, true, master.size(), master.data(), gradient.data(), m.data(), v.data(), parameter);
+    ops::adamw(cpu, &factors, ops::adamw_group<float>({}, true), master.size(), master.data(), gradient.data(), m.data(), v.data(), parameter);
   });
 }
 

@@ -30,7 +30,7 @@ class CompiledModelOf : public CompiledModel {
     return train::plan<Model>(token_capacity, sequences,
                               {.threads = threads, .takes_workspace = train::takes_workspace<Model>(),
                                .tree_leaves = options.reproducible ? options.schedule.accumulate : 0, .micro_batches = options.schedule.micro_batches(), .capability = capability,
-                               .shards = options.shard_optimizer ? static_cast<int>(options.schedule.ranks) : 1, .bucket_bytes = options.bucket_bytes,
+                               .shards = options.shard_optimizer ? static_cast<int>(options.schedule.ranks) : 1, .ema = options.ema > 0, .bucket_bytes = options.bucket_bytes,
                                .sends_bfloat16 = options.reduce_dtype == Dtype::bf16 && options.schedule.ranks > 1});
   }
 
@@ -132,7 +132,7 @@ class CompiledModelOf : public CompiledModel {
 
     TrainJob::Write weights() const {
       return [this](const std::filesystem::path& path) {
-        trainer_->read(train::StateTensor::parameters,
+        trainer_->read(trainer_->result(),
                        [&](const auto* parameters) { io::write_weights<Model>(path, parameters, {{"step", std::to_string(trainer_->state().step)}}); });
       };
     }

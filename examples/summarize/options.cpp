@@ -23,7 +23,8 @@ train::TrainOptions Options::train_options() const {
   result.schedule = {batch, accumulate, ranks, steps, seed, shuffle, normalisation == "token" ? text::Normalisation::token : text::Normalisation::micro_batch};
   result.rates = {lr, min_lr, warmup, steps};
   result.beta1 = beta1, result.beta2 = beta2, result.weight_decay = weight_decay, result.clip = clip;
-  result.dropout = static_cast<float>(dropout);
+  result.layer_decay = layer_decay, result.ema = ema;
+  result.dropout = static_cast<float>(dropout), result.label_smoothing = static_cast<float>(label_smoothing);
   result.evaluate_every = evaluate_every, result.checkpoint_every = checkpoint_every;
   result.reproducible = reproducible, result.shard_optimizer = shard_optimizer;
   result.reduce_dtype = reduce_dtype == "bf16" ? Dtype::bf16 : Dtype::f32;
@@ -142,10 +143,13 @@ void add_training(CLI::App& command, Options& o) {
   command.add_option("--min-lr", o.min_lr, "learning rate at the end")->check(from_to(0.0, 1000.0))->capture_default_str();
   command.add_option("--warmup", o.warmup, "steps of rising learning rate")->check(any)->capture_default_str();
   command.add_option("--weight-decay", o.weight_decay, "of matrices and embeddings")->check(from_to(0.0, 1000.0))->capture_default_str();
+  command.add_option("--layer-decay", o.layer_decay, "of the learning rate: times this for each block nearer to the input; 1: one rate for all")->check(from_to(1e-6, 1.0))->capture_default_str();
   command.add_option("--beta1", o.beta1, "AdamW's")->check(fraction)->capture_default_str();
   command.add_option("--beta2", o.beta2, "AdamW's")->check(fraction)->capture_default_str();
   command.add_option("--clip", o.clip, "largest global gradient norm; 0: no clipping")->check(from_to(0.0, 1e9))->capture_default_str();
   command.add_option("--dropout", o.dropout, "at GPT-2's four sites")->check(fraction)->capture_default_str();
+  command.add_option("--label-smoothing", o.label_smoothing, "what the training loss gives to the whole vocabulary instead of the target; 0: nothing")->check(fraction)->capture_default_str();
+  command.add_option("--ema", o.ema, "decay of an average of the weights, such as 0.999, that is validated and kept in place of them; 0: none")->check(fraction)->capture_default_str();
   command.add_option("--normalisation", o.normalisation, "mean loss over each micro-batch, or over the step's tokens")
       ->check(CLI::IsMember({"micro-batch", "token"}))
       ->capture_default_str();

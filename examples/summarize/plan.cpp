@@ -35,7 +35,8 @@ train::StepWork work_of(const io::ModelSizes& sizes, const train::MemoryPlan& me
   return {.operations = operations / options.ranks,
           .gradient_bytes = static_cast<std::size_t>(values) * sent,
           .parameter_bytes = memory.parameters,
-          .optimizer_bytes = static_cast<std::size_t>(values * 30),  // gradient, weight and two moments read, the latter three and the 16-bit weight written
+          // gradient, weight and two moments read, the latter three and the 16-bit weight written; for the average weight and average read, and the latter written
+          .optimizer_bytes = static_cast<std::size_t>(values * (options.ema > 0 ? 42 : 30)),
           .micro_batches = options.accumulate,
           .final_late = std::min(1.0, embeddings / values),
           .shards = options.shard_optimizer};
@@ -102,6 +103,7 @@ int plan(const Options& options) {
   row("parameters", typical.parameters, largest.parameters);
   row("gradients", typical.gradients, largest.gradients);
   row("optimizer", typical.optimizer, largest.optimizer);
+  if (options.ema > 0) row("ema", typical.ema, largest.ema);
   row("saved activations", typical.activations, largest.activations);
   row("scratch", typical.scratch, largest.scratch);
   row("workspace", typical.workspace, largest.workspace);

@@ -20,7 +20,7 @@ namespace {
 void print_plan(const train::MemoryPlan& plan, Index tokens) {
   const auto size = train::byte_size;
   std::cerr << "memory plan for each rank: " << size(plan.total()) << " (parameters " << size(plan.parameters) << ", gradients " << size(plan.gradients)
-            << ", optimizer " << size(plan.optimizer) << ", activations " << size(plan.activations) << " for " << tokens << " tokens, scratch "
+            << ", optimizer " << size(plan.optimizer) << (plan.ema > 0 ? ", ema " + size(plan.ema) : std::string()) << ", activations " << size(plan.activations) << " for " << tokens << " tokens, scratch "
             << size(plan.scratch + plan.workspace + plan.threads) << ")\n";
 }
 

@@ -23,6 +23,7 @@ static_assert(!layers_are_defined, "terse: include <terse/cuda.hpp> before <ters
 #include <terse/ops/cast/cuda.cuh>
 #include <terse/ops/cross_entropy/cuda.cuh>
 #include <terse/ops/degeneration/cuda.cuh>
+#include <terse/ops/ema/cuda.cuh>
 #include <terse/ops/embedding/cuda.cuh>
 #include <terse/ops/gather/cuda.cuh>
 #include <terse/ops/gelu/cuda.cuh>

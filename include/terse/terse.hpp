@@ -26,6 +26,7 @@
 #include <terse/nn/module.hpp>
 #include <terse/optim/adamw.hpp>
 #include <terse/optim/clip.hpp>
+#include <terse/optim/ema.hpp>
 #include <terse/optim/loss_scaler.hpp>
 #include <terse/optim/schedule.hpp>
 #include <terse/tensor/tensor.hpp>

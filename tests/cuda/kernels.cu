@@ -6,6 +6,7 @@
 #include <terse/ops/cast/cuda.cuh>
 #include <terse/ops/cross_entropy/cuda.cuh>
 #include <terse/ops/degeneration/cuda.cuh>
+#include <terse/ops/ema/cuda.cuh>
 #include <terse/ops/embedding/cuda.cuh>
 #include <terse/ops/gather/cuda.cuh>
 #include <terse/ops/gelu/cuda.cuh>
@@ -50,7 +51,8 @@ struct Kernels {
     double* const sum = nullptr;
     ops::sum_of_squares(cuda, stream.data, n, sum), ops::all_finite(cuda, stream.data, n, static_cast<bool*>(nullptr));
     const ops::AdamWFactors<float>* const factors = nullptr;
-    ops::adamw(cuda, factors, true, n, stream.data, static_cast<const float*>(stream.data), stream.data, stream.data, act.data);
+    ops::ema(cuda, ops::Ema{}, factors, n, stream.data, stream.data), ops::exchange(cuda, stream.data, stream.data, n);
+    ops::adamw(cuda, factors, {}, n, stream.data, static_cast<const float*>(stream.data), stream.data, stream.data, act.data);
   }
   void block() const {
     const ops::LayerNorm::Saved<float> saved{column, column};

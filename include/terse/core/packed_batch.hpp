@@ -13,6 +13,7 @@ using TokenId = std::int32_t;
 ///
 /// The loss of the batch is sum over n of weights[n] * cross_entropy(logits[target_rows[n]], targets[n]);
 /// the weights carry the normalisation (micro-batch mean or token mean), so packing can't change it.
+/// `backward` smooths the labels of that loss (ops/cross_entropy/op.hpp), `loss` doesn't: it judges.
 /// A view: whoever made it keeps the memory.
 struct PackedBatch {
   std::span<const TokenId> ids;                ///< (T) input tokens
@@ -23,6 +24,7 @@ struct PackedBatch {
   std::span<const float> weights;              ///< (N) what that row's loss counts
   std::span<const std::int64_t> samples;       ///< (B) row of the data set, for messages and per-sample losses
   std::span<const std::uint32_t> draws;        ///< (B) the sample's cursor in the run: keys its dropout, whatever the layout
+  float label_smoothing = 0;                   ///< from 0 to below 1: what backward's loss gives to the whole vocabulary
 
   /// T
   std::int64_t tokens() const { return static_cast<std::int64_t>(ids.size()); }

@@ -65,6 +65,7 @@ class Transformer : public TransformerModule<FamilyType, P, DeviceType> {
   static constexpr bool learns_positions = requires(const typename Module::Weights& weights) { weights.positions; };
   static constexpr bool trains_embeddings = !nn::detail::is_frozen<decltype(Module::Weights::tokens)>;  ///< and the head: not where adapters are trained
   static constexpr bool is_tied = !requires(const typename Module::Weights& weights) { weights.head; };
+  static constexpr bool smooths_labels = true;  ///< backward, as the batch says
 
   /// Target rows whose logits exist at one time: at most 64 MiB of them.
   static constexpr Index head_rows = std::clamp<Index>((Index{16} << 20) / padded_V / 32 * 32, 32, 1024);
@@ -148,7 +149,8 @@ class Transformer : public TransformerModule<FamilyType, P, DeviceType> {
     });
   }
 
-  /// Loss as above, and *loss_scale times the gradient of sum over n of weights[n] * loss[n] is added to `gradients`: head and softmax on target rows only.
+  /// Loss as above, its labels smoothed as the batch says, and *loss_scale times the gradient of sum over n of weights[n] * loss[n] is added to `gradients`: head and
+  /// softmax on target rows only.
   /// `is_final` hears of each layer whose gradient is final, from the last to the first.
   template <int kept, class IsFinal = nn::Unheard>
   void backward(const PackedBatch& batch, const ops::DropoutPlan& dropout, const float* loss_scale, const Activations<kept>& saved, const Scratch& scratch,
@@ -160,7 +162,7 @@ class Transformer : public TransformerModule<FamilyType, P, DeviceType> {
       ops::gather(device(), saved.last, rows, part.head_inputs);                                                                // (n, C)
       ops::matmul_transposed(device(), part.head_inputs, head(weights()), part.logits);                                          // (n, P)
       ops::cross_entropy_with_gradient<V>(device(), part.logits, batch.targets.subspan(at, rows.size()),
-                                          batch.weights.subspan(at, rows.size()), part.losses, part.logit_slopes, loss_scale);  // (n, P)
+                                          batch.weights.subspan(at, rows.size()), part.losses, part.logit_slopes, loss_scale, batch.label_smoothing);  // (n, P)
       ops::matmul(device(), part.logit_slopes, head(weights()), part.head_gradients);                                            // (n, C)
       if constexpr (trains_embeddings) ops::matmul_gradient(device(), part.logit_slopes, part.head_inputs, head(gradients), Write::accumulate);
       ops::scatter(device(), part.head_gradients, rows, dlast);                                                                 // (T, C)

@@ -25,6 +25,7 @@ struct ParameterTraits {
   float mean = 0, deviation = 0;
   int residual_branches = 1;  ///< projections back into the residual stream: 2 * layers (GPT-2)
   Index saved_rows = 0;       ///< rows that are written to files where the rest is padding; 0: all
+  int block = -1;             ///< by the walk: which of an array of layers (the outermost one) it belongs to; -1: none
 };
 
 /// A name of up to 63 characters, usable at compile time.
@@ -76,16 +77,20 @@ template <class View>
 inline constexpr bool is_frozen = std::is_const_v<typename View::Value>;
 
 template <class Layer, class Visit>
-constexpr void walk(Layer& layer, const ParameterName& prefix, int residual_branches, Visit& visit);
+constexpr void walk(Layer& layer, const ParameterName& prefix, const ParameterTraits& around, Visit& visit);
 
 template <class Member, class Visit>
 constexpr void walk_member(const ParameterName& name, Member& member, const ParameterTraits& traits, Visit& visit) {
   if constexpr (is_view<Member>) {
     visit(name, member, traits);
   } else if constexpr (requires { member.size(); }) {
-    for (std::size_t i = 0; i < member.size(); ++i) walk(member[i], name + "." + i + ".", traits.residual_branches, visit);
+    ParameterTraits inside = traits;
+    for (std::size_t i = 0; i < member.size(); ++i) {
+      if (traits.block < 0) inside.block = static_cast<int>(i);
+      walk(member[i], name + "." + i + ".", inside, visit);
+    }
   } else {
-    walk(member, name + ".", traits.residual_branches, visit);
+    walk(member, name + ".", traits, visit);
   }
 }
 
@@ -100,12 +105,13 @@ struct ListsParameters {
   static_assert(value, "terse: a layer lists what it has in `constexpr void parameters(auto&& visit)`, see terse/nn/parameters.hpp");
 };
 
-// A layer's residual_branches holds for all of its parameters.
+// A layer's residual_branches and block hold for all of its parameters.
 template <class Layer, class Visit>
-constexpr void walk(Layer& layer, const ParameterName& prefix, int residual_branches, Visit& visit) {
+constexpr void walk(Layer& layer, const ParameterName& prefix, const ParameterTraits& around, Visit& visit) {
   if constexpr (ListsParameters<Layer>::value)
     layer.parameters([&](std::string_view name, auto& member, ParameterTraits traits = {}) {
-      if (traits.residual_branches == 1) traits.residual_branches = residual_branches;
+      if (traits.residual_branches == 1) traits.residual_branches = around.residual_branches;
+      traits.block = around.block;
       walk_member(prefix + name, member, traits, visit);
     });
 }
@@ -118,7 +124,7 @@ constexpr void for_each_parameter(Layer& layer, Visit&& visit) {
   const auto trained = [&]<class View>(const ParameterName& name, View& view, const ParameterTraits& traits) {
     if constexpr (!detail::is_frozen<View>) visit(name, view, traits);
   };
-  detail::walk(layer, ParameterName{}, 1, trained);
+  detail::walk(layer, ParameterName{}, {}, trained);
 }
 
 /// Calls visit(name, view) for each view that is frozen, in layer order.
@@ -127,7 +133,7 @@ constexpr void for_each_frozen(Layer& layer, Visit&& visit) {
   const auto frozen = [&]<class View>(const ParameterName& name, View& view, const ParameterTraits&) {
     if constexpr (detail::is_frozen<View>) visit(name, view);
   };
-  detail::walk(layer, ParameterName{}, 1, frozen);
+  detail::walk(layer, ParameterName{}, {}, frozen);
 }
 
 /// How many parameters (tensors, not values) a layer or model has.

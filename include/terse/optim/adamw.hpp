@@ -1,5 +1,6 @@
 #pragma once
 #include <algorithm>
+#include <cmath>
 #include <cstddef>
 #include <type_traits>
 
@@ -11,6 +12,7 @@
 #include <terse/ops/adamw/cpu.hpp>
 #include <terse/ops/cast/cpu.hpp>
 #include <terse/ops/reduce/cpu.hpp>
+#include <terse/optim/layer_decay.hpp>
 #include <terse/optim/update.hpp>
 
 namespace terse::optim {
@@ -24,7 +26,8 @@ class AdamW {
   explicit AdamW(M&) {}
 };
 
-/// AdamW over a model's flat parameters (ops/adamw/op.hpp): weight decay on matrices and embeddings, none on biases and gains.
+/// AdamW over a model's flat parameters (ops/adamw/op.hpp): weight decay on matrices and embeddings, none on biases and gains. A decay by layers makes both rate and weight
+/// decay of a parameter smaller (optim/layer_decay.hpp).
 ///
 /// Of a `shard` it keeps the state, and updates the parameters, of that part alone: the other ranks do the others (dist/sharded_adamw.hpp).
 ///
@@ -74,14 +77,14 @@ class AdamW<Model> {
   /// The other half.
   void update(const Stream* gradient, const UpdateRules& rules) {
     optim::update(model_->device(), rules, sums_of_squares(), shard_.buckets.count(), decision());
-    apply(gradient);
+    apply(gradient, rules);
   }
   /// One step from `gradient` times `gradient_scale`, whatever its norm: for loops that clip and scale themselves.
   void step(const Stream* gradient, double gradient_scale, const ops::AdamW& options) {
     auto now = state();
     now.factors = ops::adamw_factors<Stream>(options, ++now.steps, gradient_scale);
     restore(now);
-    apply(gradient);
+    apply(gradient, {.adamw = options});
   }
 
   /// What to multiply the loss by, in the device's memory: the loss scaler decides it there.
@@ -113,14 +116,17 @@ class AdamW<Model> {
   static constexpr std::size_t decision_bytes = round_up(sizeof(UpdateState<Stream>), alignment_bytes);
   static constexpr std::size_t sums_bytes(const Shard& shard) { return round_up(static_cast<std::size_t>(shard.buckets.count()) * sizeof(double), alignment_bytes); }
 
-  /// Parameter by parameter, since some decay and some don't.
-  void apply(const Stream* gradient) {
+  /// Parameter by parameter, since each is of a group of its own.
+  void apply(const Stream* gradient, const UpdateRules& rules) {
+    static constexpr auto levels = layer_levels<Model>();
     shard_.for_each([&](Index at, Index kept, Index count, Index) {
-      for (const auto& parameter : Model::table) {
+      for (std::size_t i = 0; i < levels.size(); ++i) {
+        const nn::ParameterInfo& parameter = Model::table[i];
         const Index first = std::max(at, parameter.offset), end = std::min(at + count, parameter.offset + parameter.size());
         if (first >= end) continue;
         const Index mine = kept + first - at;
-        ops::adamw(model_->device(), &decision()->factors, parameter.decays(), end - first, has_master ? copy(mine) : master() + first, gradient + first, first_moments() + mine,
+        const auto group = ops::adamw_group<Stream>(rules.adamw, parameter.decays(), std::pow(rules.layer_decay, levels[i]));
+        ops::adamw(model_->device(), &decision()->factors, group, end - first, has_master ? copy(mine) : master() + first, gradient + first, first_moments() + mine,
                    second_moments() + mine, model_->flat() + first);
       }
     });

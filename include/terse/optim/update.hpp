@@ -12,7 +12,8 @@ namespace terse::optim {
 /// What is asked of an optimizer step; known before it.
 struct UpdateRules {
   ops::AdamW adamw;
-  double clip = 0;  ///< largest global norm of the gradient; 0: no clipping
+  double clip = 0;         ///< largest global norm of the gradient; 0: no clipping
+  double layer_decay = 1;  ///< of the learning rate, a block nearer to the input (optim/layer_decay.hpp); 1: one rate for all
 };
 
 /// Where the optimizer stands, and what its newest step did. It lies in the device's memory and is changed there, so that no step waits for the

@@ -28,8 +28,8 @@ inline nlohmann::ordered_json to_json(const StepRecord& record) {
 
 /// The plan as run.json has it: bytes.
 inline nlohmann::ordered_json to_json(const MemoryPlan& plan) {
-  return {{"parameters", plan.parameters}, {"gradients", plan.gradients}, {"optimizer", plan.optimizer}, {"activations", plan.activations},
-          {"scratch", plan.scratch},       {"workspace", plan.workspace}, {"threads", plan.threads},   {"total", plan.total()}};
+  return {{"parameters", plan.parameters}, {"gradients", plan.gradients}, {"optimizer", plan.optimizer}, {"ema", plan.ema},       {"activations", plan.activations},
+          {"scratch", plan.scratch},       {"workspace", plan.workspace}, {"threads", plan.threads},     {"total", plan.total()}};
 }
 
 /// Appends lines; each is in the file when `write` returns.

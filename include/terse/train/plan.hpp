@@ -11,6 +11,7 @@
 #include <terse/nn/model.hpp>
 #include <terse/ops/workspace/cpu.hpp>
 #include <terse/optim/adamw.hpp>
+#include <terse/optim/ema.hpp>
 #include <terse/train/step_report.hpp>
 
 namespace terse::train {
@@ -20,13 +21,14 @@ struct MemoryPlan {
   std::size_t parameters = 0;  ///< as the model computes with them
   std::size_t gradients = 0;
   std::size_t optimizer = 0;   ///< moments, and the master copy where parameters have 16 bits
+  std::size_t ema = 0;         ///< the average of the weights, where it is kept
   std::size_t activations = 0; ///< kept from forward to backward
   std::size_t scratch = 0;     ///< overwritten by each layer, logits of target rows among it
   std::size_t workspace = 0;   ///< of one op at a time: 16-bit inputs as float on a CPU that can't multiply them; partial sums, sorting and cuBLASLt's on a GPU
   std::size_t threads = 0;     ///< attention's working memory of each thread
 
   /// Of all of them.
-  constexpr std::size_t total() const { return parameters + gradients + optimizer + activations + scratch + workspace + threads; }
+  constexpr std::size_t total() const { return parameters + gradients + optimizer + ema + activations + scratch + workspace + threads; }
 };
 
 /// Bytes of workspace for the largest op of a step: the model's as it says, and the step's own.
@@ -65,6 +67,7 @@ struct PlanOptions {
   Index micro_batches = 16;    ///< of a step, over all ranks
   int capability = 75;         ///< of a GPU
   int shards = 1;              ///< ranks that share the optimizer's state out among them; 1: each has all of it
+  bool ema = false;            ///< weights are averaged
   std::size_t bucket_bytes = 0;  ///< as DistributedDataParallel's
   bool sends_bfloat16 = false;   ///< gradients are summed over several ranks in bf16
 };
@@ -75,10 +78,12 @@ constexpr MemoryPlan plan(Index tokens, Index sequences, const PlanOptions& opti
   using Ddp = dist::DistributedDataParallel<Model>;
   using Device = typename Model::Device;
   const Extent capacity{tokens, sequences};
+  const Shard shard = options.shards > 1 ? Shard{dist::buckets_of<typename Model::Stream>(Model::flat_size, options.bucket_bytes, options.shards), 0, options.shards}
+                                         : Shard::whole(Model::flat_size);
   return {.parameters = static_cast<std::size_t>(Model::flat_size) * sizeof(typename Model::Parameter),
           .gradients = Ddp::gradient_bytes(options.tree_leaves, options.sends_bfloat16),
-          .optimizer = optim::AdamW<Model>::bytes(options.shards > 1 ? Shard{dist::buckets_of<typename Model::Stream>(Model::flat_size, options.bucket_bytes, options.shards), 0, options.shards}
-                                                                      : Shard::whole(Model::flat_size)),
+          .optimizer = optim::AdamW<Model>::bytes(shard),
+          .ema = options.ema ? optim::Ema<Model>::bytes(shard) : 0,
           .activations = Ddp::saved_bytes(capacity),
           .scratch = Ddp::scratch_bytes(capacity) + StepReports<Device, typename Model::Stream>::bytes(options.micro_batches),
           .workspace = (options.takes_workspace ? workspace_bytes<Model>(Staging<Device>::extent(capacity).tokens) : 0) + Device::library_bytes(options.capability),

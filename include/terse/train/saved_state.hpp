@@ -67,21 +67,27 @@ inline bool read_json(const nlohmann::json& json, EarlyStop& stop) {
   return count("patience", stop.patience) && count("evaluations_since", stop.evaluations_since);
 }
 
-/// Writes parameters (full precision) and moments of a Trainer as safetensors.
+/// What names of a state tensor's tensors in the file begin with.
+constexpr const char* prefix_of(StateTensor tensor) {
+  switch (tensor) {
+    case StateTensor::parameters: return "parameters.";
+    case StateTensor::first_moments: return "exp_avg.";
+    case StateTensor::second_moments: return "exp_avg_sq.";
+    case StateTensor::ema: return "ema.";
+  }
+  return "";
+}
+
+/// Writes parameters (full precision), moments and, where the run has one, the average of a Trainer as safetensors.
 /// Errors     Failure::cannot_write
 template <class Trainer>
-void write_tensors(const std::filesystem::path& path, const Trainer& trainer) {
-  using Model = typename Trainer::Model;
-  trainer.read(StateTensor::parameters, [&](const auto* parameters) {
-    trainer.read(StateTensor::first_moments, [&](const auto* exp_avg) {
-      trainer.read(StateTensor::second_moments, [&](const auto* exp_avg_sq) {
-        std::vector<io::TensorToWrite> tensors;
-        io::add_tensors<Model>(tensors, "parameters.", parameters);
-        io::add_tensors<Model>(tensors, "exp_avg.", exp_avg);
-        io::add_tensors<Model>(tensors, "exp_avg_sq.", exp_avg_sq);
-        io::write_safetensors(path, std::move(tensors));
-      });
-    });
+void write_tensors(const std::filesystem::path& path, const Trainer& trainer, std::vector<io::TensorToWrite> tensors = {}, std::size_t first = 0) {
+  while (first < all_state_tensors.size() && !trainer.has(all_state_tensors[first])) ++first;
+  if (first == all_state_tensors.size()) return io::write_safetensors(path, std::move(tensors));
+  const StateTensor tensor = all_state_tensors[first];
+  trainer.read(tensor, [&](const auto* values) {  // which are on the host until the file is written
+    io::add_tensors<typename Trainer::Model>(tensors, prefix_of(tensor), values);
+    write_tensors(path, trainer, std::move(tensors), first + 1);
   });
 }
 
@@ -91,10 +97,8 @@ template <class Trainer>
 void read_tensors(const std::filesystem::path& path, Trainer& trainer) {
   using Model = typename Trainer::Model;
   const auto file = io::SafetensorsFile::open(path);
-  const auto read = [&](const char* prefix, StateTensor tensor) {
-    trainer.write(tensor, [&](auto* values) { io::read_tensors<Model>(file, prefix, values); });
-  };
-  read("parameters.", StateTensor::parameters), read("exp_avg.", StateTensor::first_moments), read("exp_avg_sq.", StateTensor::second_moments);
+  for (const StateTensor tensor : all_state_tensors)
+    if (trainer.has(tensor)) trainer.write(tensor, [&](auto* values) { io::read_tensors<Model>(file, prefix_of(tensor), values); });
 }
 
 }  // namespace terse::train

@@ -1,6 +1,7 @@
 #pragma once
 #include <array>
 #include <cstddef>
+#include <optional>
 #include <span>
 #include <utility>
 #include <vector>
@@ -9,12 +10,13 @@
 #include <terse/device/host_access.hpp>
 #include <terse/dist/ddp.hpp>
 #include <terse/dist/sharded_adamw.hpp>
+#include <terse/optim/ema.hpp>
 
 namespace terse::train {
 
-/// What a run goes on from besides its numbers: flat buffers, as the model's table describes them, in full precision.
-enum class StateTensor : std::size_t { parameters, first_moments, second_moments };
-inline constexpr std::array all_state_tensors{StateTensor::parameters, StateTensor::first_moments, StateTensor::second_moments};
+/// What a run goes on from besides its numbers: flat buffers, as the model's table describes them, in full precision. `ema`: where weights are averaged.
+enum class StateTensor : std::size_t { parameters, first_moments, second_moments, ema };
+inline constexpr std::array all_state_tensors{StateTensor::parameters, StateTensor::first_moments, StateTensor::second_moments, StateTensor::ema};
 
 /// Brings a training's buffers to the host and back, whole, whether a device has all of one or each rank its shard. Of shards the host has a copy between
 /// `gather` and `release`, and between `write` and `share`.
@@ -26,15 +28,17 @@ class StateTensors {
   StateTensors(const StateTensors&) = delete;
   StateTensors& operator=(const StateTensors&) = delete;
 
-  /// Both must outlive it.
-  StateTensors(dist::DistributedDataParallel<Model>& ddp, dist::ShardedAdamW<Model>& adamw) : ddp_(&ddp), adamw_(&adamw) {}
+  /// All must outlive it; `ema` may be none.
+  StateTensors(dist::DistributedDataParallel<Model>& ddp, dist::ShardedAdamW<Model>& adamw, const std::optional<optim::Ema<Model>>& ema) : ddp_(&ddp), adamw_(&adamw), ema_(&ema) {}
 
+  /// The run has such a tensor.
+  bool has(StateTensor tensor) const { return tensor != StateTensor::ema || ema_->has_value(); }
   /// A device has all of it.
-  bool is_whole(StateTensor tensor) const { return adamw_->shard().is_whole() || (tensor == StateTensor::parameters && !adamw_->has_master); }
+  bool is_whole(StateTensor tensor) const { return adamw_->shard().is_whole() || (!adamw_->has_master && tensor == (is_exchanged() ? StateTensor::ema : StateTensor::parameters)); }
 
   /// Rank 0 is about to read: every rank calls it.
   void gather(StateTensor tensor) {
-    if (is_whole(tensor)) return;
+    if (!has(tensor) || is_whole(tensor)) return;
     const Shard& shard = adamw_->shard();
     const bool keeps = ddp_->communicator().is_first();  // the others need room for a bucket only
     std::vector<Stream>& all = copy(tensor);
@@ -83,12 +87,17 @@ class StateTensors {
 
  private:
   std::vector<Stream>& copy(StateTensor tensor) { return copies_[static_cast<std::size_t>(tensor)]; }
+  /// The model's parameters are the average, and what the average was, the weights.
+  bool is_exchanged() const { return ema_->has_value() && (*ema_)->is_exchanged() && !adamw_->has_master; }
   Stream* buffer(StateTensor tensor) const {
-    return tensor == StateTensor::parameters ? adamw_->master() : tensor == StateTensor::first_moments ? adamw_->first_moments() : adamw_->second_moments();
+    if (tensor == StateTensor::first_moments) return adamw_->first_moments();
+    if (tensor == StateTensor::second_moments) return adamw_->second_moments();
+    return (tensor == StateTensor::ema) != is_exchanged() ? (*ema_)->average() : adamw_->master();
   }
 
   dist::DistributedDataParallel<Model>* ddp_;
   dist::ShardedAdamW<Model>* adamw_;
+  const std::optional<optim::Ema<Model>>* ema_;
   std::array<std::vector<Stream>, all_state_tensors.size()> copies_;
 };
 

@@ -19,96 +19,17 @@
 #include <terse/dist/communicator.hpp>
 #include <terse/dist/ddp.hpp>
 #include <terse/nn/model.hpp>
+#include <terse/optim/ema.hpp>
 #include <terse/optim/loss_scaler.hpp>
-#include <terse/optim/schedule.hpp>
 #include <terse/text/packing.hpp>
+#include <terse/train/observer.hpp>
+#include <terse/train/options.hpp>
 #include <terse/train/plan.hpp>
 #include <terse/train/run_state.hpp>
 #include <terse/train/state_tensors.hpp>
 #include <terse/train/step_report.hpp>
 
 namespace terse::train {
-
-/// How a run learns. The defaults are the summarization job's.
-struct TrainOptions {
-  text::StepSchedule schedule;
-  optim::CosineSchedule rates;  ///< decay ends at the last step
-  double beta1 = 0.9, beta2 = 0.95, weight_decay = 0.1;
-  double clip = 1.0;            ///< largest global gradient norm; 0: none
-  float dropout = 0.1f;
-  long evaluate_every = 100;    ///< steps between validations; 0: only after the last
-  long checkpoint_every = 0;    ///< steps between on_checkpoint; 0: only at the end
-  bool reproducible = false;    ///< the same bits however ranks x accumulate divide a step; they must be a power of two (dist/ddp.hpp says what it costs)
-  bool shard_optimizer = false; ///< each rank keeps its part of the optimizer's state alone (dist/sharded_adamw.hpp)
-  Dtype reduce_dtype = Dtype::f32;  ///< in which gradients are summed over ranks: f32, or bf16 for half the bytes (dist::ReduceOptions::dtype)
-  std::size_t bucket_bytes = 0; ///< of gradients that are summed over ranks at a time while backward runs; 0: dist::default_bucket_bytes
-  long trace_steps = 0;         ///< how many steps, from the first of this run, Trainer::spans tells of
-};
-
-/// Which samples a run learns from and which it is judged by.
-struct TrainData {
-  std::span<const text::Sample> training;
-  std::span<const std::uint32_t> training_numbers;
-  std::span<const text::Sample> validation;
-  std::span<const std::uint32_t> validation_numbers;  ///< of `validation`; may be empty
-};
-
-/// Milliseconds of a step on rank 0, by what they went into; waiting for other ranks is part of `reduce`.
-struct StepTimes {
-  double data = 0, forward_backward = 0, reduce = 0, optimizer = 0;
-};
-
-/// One line of metrics.jsonl.
-struct StepRecord {
-  long step = 0;  ///< from 1: how many are done
-  double loss = 0, grad_norm = 0, lr = 0, scale = 1;
-  bool skipped = false;  ///< gradients overflowed, parameters stayed as they were
-  std::int64_t samples = 0, tokens = 0, targets = 0;  ///< of all ranks
-  double milliseconds = 0;
-  StepTimes parts;
-  std::optional<double> validation_loss;
-
-  /// Of all ranks; 0 where no time was taken.
-  double tokens_per_second() const { return milliseconds > 0 ? static_cast<double>(tokens) / milliseconds * 1e3 : 0; }
-};
-
-/// Where a gradient stopped being finite.
-struct OverflowPlace {
-  long step = 0, micro_batch = 0;
-  int rank = 0;
-  std::string tensor;       ///< the parameter nearest the loss
-  std::int64_t sample = 0;  ///< row of the data set
-
-  /// One line: tensor, layer, micro-batch and sample.
-  std::string words() const {
-    return concat("overflow at step ", step, ": gradient of ", tensor, layer(), " is not finite, first in micro-batch ", micro_batch, " of rank ", rank, ", in sample ", sample,
-                  " of the data");
-  }
-
- private:
-  /// " of layer 3" where the tensor's name has a number, as in "h.3.ln_1.weight".
-  std::string layer() const {
-    for (std::size_t dot = tensor.find('.'), end; dot != tensor.npos; dot = end)
-      if (end = tensor.find('.', dot + 1); end != tensor.npos && end > dot + 1 && tensor.find_first_not_of("0123456789", dot + 1) == end)
-        return concat(" of layer ", tensor.substr(dot + 1, end - dot - 1));
-    return {};
-  }
-};
-
-/// Hears of a run, on rank 0. A device that runs behind has begun the next step by then, unless something is due (a validation, a checkpoint, the end): the
-/// trainer's parameters may be that step's, and a run that on_step ends has finished it too.
-class TrainObserver {
- public:
-  virtual ~TrainObserver() = default;
-  /// After each step. False ends the run.
-  virtual bool on_step(const StepRecord&) { return true; }
-  /// One line: where, and what was done about it.
-  virtual void on_overflow(const std::string& /*message*/) {}
-  /// After a validation; `is_best`: lower than any before, so that Trainer::read has the parameters.
-  virtual void on_validation(double /*loss*/, bool /*is_best*/) {}
-  /// Every checkpoint_every steps, and when the run ends: what should outlive the process is saved here. After on_step.
-  virtual void on_checkpoint(const RunState&) {}
-};
 
 /// What isn't a model that can be trained gives these words and nothing more.
 template <class M>
@@ -127,21 +48,22 @@ class Trainer<ModelType> {
   using Model = ModelType;
   using Stream = typename Model::Stream;
 
-  /// Errors     Failure::usage: the schedule is for another number of ranks, or a size in it is below 1, or reproducible sums can't be had of it; Failure::bad_input: no sample to
-  ///            train on; Failure::device: out of memory
+  /// Errors     Failure::usage: the schedule is for another number of ranks, or a size in it is below 1, or reproducible sums can't be had of it; an option is out of its
+  ///            range, or the model can't do it; Failure::bad_input: no sample to train on; Failure::device: out of memory
   Trainer(Model& model, dist::Communicator& communicator, const TrainData& data, const TrainOptions& options)
       : data_(data),
         options_(options),
         communicator_(&communicator),
-        sampler_(data.training, data.training_numbers, checked(options.schedule, communicator)),
+        sampler_(data.training, data.training_numbers, checked(options, communicator)),
         capacity_(capacity()),
         storage_(capacity_),
         ddp_(reserve(model, capacity_.tokens), communicator, {capacity_.tokens, capacity_.sequences},
              {.tree_leaves = tree_leaves(options), .bucket_bytes = options.bucket_bytes, .scatters = options.shard_optimizer && communicator.size() > 1, .dtype = options.reduce_dtype}),
         adamw_(ddp_),
-        tensors_(ddp_, adamw_),
+        tensors_(ddp_, adamw_, ema_),
         reports_(model.device(), options.schedule.micro_batches()),
         validation_losses_(divide_up(data.validation_numbers.size(), static_cast<std::size_t>(options.schedule.batch))) {
+    if (options.ema > 0) ema_.emplace(model, adamw_, ops::Ema{options.ema});
     if (options.trace_steps > 0) ddp_.trace(&trace_.emplace(model.device(), most_spans(options)));
     state_.scale = optim::LossScaler::start(Model::PrecisionPolicy::scales_loss).scale;
   }
@@ -153,7 +75,11 @@ class Trainer<ModelType> {
   typename Model::Device& device() const { return ddp_.model().device(); }
   /// Tokens of the largest micro-batch: what the memory plan is made for.
   Index token_capacity() const { return capacity_.tokens; }
-  /// Parameters in full precision, flat, whatever the model computes with, in the device's memory.
+  /// What the run is judged by and gives: the average of the weights, where it is kept, else the weights.
+  StateTensor result() const { return ema_ ? StateTensor::ema : StateTensor::parameters; }
+  /// The run has such a tensor.
+  bool has(StateTensor tensor) const { return tensors_.has(tensor); }
+  /// Parameters in full precision, flat, whatever the model computes with, in the device's memory. Not in on_validation of a run that averages: there the model has the average.
   /// Errors     Failure::usage: ranks keep a shard each; `read` and `write` have them whole
   Stream* parameters() const {
     if (!tensors_.is_whole(StateTensor::parameters)) fail(Failure::usage, "parameters(): each rank keeps a shard of them; use read and write, which have them whole");
@@ -166,7 +92,7 @@ class Trainer<ModelType> {
     if (communicator_->is_first()) body();
     for (const StateTensor tensor : all_state_tensors) tensors_.release(tensor);
   }
-  /// In on_first, in on_checkpoint and, of the parameters, in on_validation where they are the best: body(values) with all of them on the host, flat, in full precision.
+  /// In on_first, in on_checkpoint and, of result(), in on_validation where it is the best: body(values) with all of them on the host, flat, in full precision.
   template <class Body>
   decltype(auto) read(StateTensor tensor, Body&& body) const {
     return tensors_.read(tensor, std::forward<Body>(body));
@@ -186,12 +112,15 @@ class Trainer<ModelType> {
   void share_parameters() {
     tensors_.share(StateTensor::parameters);
     adamw_.give_parameters();
+    if (ema_) ema_->restart();
   }
-  /// After the caller wrote a saved run's parameters and moments on rank 0: every rank takes them, and run() goes on from `state` (rank 0's counts).
+  /// After the caller wrote all state tensors of a saved run on rank 0: every rank takes them, and run() goes on from `state` (rank 0's counts).
   void resume(RunState state) {
     ddp_.collective().wait();  // for sums of a step that an exception ended
     communicator_->broadcast(std::as_writable_bytes(std::span(&state, 1)), 0);
-    share_parameters(), tensors_.share(StateTensor::first_moments), tensors_.share(StateTensor::second_moments);
+    for (const StateTensor tensor : all_state_tensors)
+      if (has(tensor)) tensors_.share(tensor);
+    adamw_.give_parameters();
     state_ = state;
     reports_.forget();
     auto scaler = optim::LossScaler::start(Model::PrecisionPolicy::scales_loss);
@@ -231,19 +160,37 @@ class Trainer<ModelType> {
   /// The same for a function that hears of each step, on rank 0: run([](const StepRecord& step) { … }). It may return false to end the run.
   template <std::invocable<const StepRecord&> OnStep>
   void run(OnStep on_step) {
-    struct Listener final : TrainObserver {
-      explicit Listener(OnStep& on_step) : hear(&on_step) {}
-      bool on_step(const StepRecord& step) override {
-        if constexpr (std::is_void_v<std::invoke_result_t<OnStep&, const StepRecord&>>) return (*hear)(step), true;
-        else return (*hear)(step);
-      }
-      OnStep* hear;
-    } listener(on_step);
+    StepListener<OnStep> listener(on_step);
     run(static_cast<TrainObserver&>(listener));
   }
 
   /// Mean loss over the targets of the validation samples, dealt to the ranks; infinite if it isn't a number. The same bits for any number of ranks.
   double validation_loss() {
+    double loss = 0;
+    with_result([&] { loss = loss_of_model(); });
+    return loss;
+  }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  using Reports = StepReports<typename Model::Device, Stream>;
+  static double milliseconds_since(Clock::time_point start) { return std::chrono::duration<double, std::milli>(Clock::now() - start).count(); }
+
+  /// body() while the model computes with result().
+  template <class Body>
+  void with_result(Body&& body) {
+    if (!ema_) return body();
+    ema_->exchange(), ddp_.gather_parameters();
+    try {
+      body();
+    } catch (...) {
+      ema_->exchange();  // alone: the other ranks may have failed
+      throw;
+    }
+    ema_->exchange(), ddp_.gather_parameters();
+  }
+
+  double loss_of_model() {
     std::ranges::fill(validation_losses_, 0.0);
     const auto ranks = static_cast<std::size_t>(communicator_->size()), at_a_time = static_cast<std::size_t>(options_.schedule.micro_batches());
     double targets = 0;
@@ -263,15 +210,11 @@ class Trainer<ModelType> {
     return std::isnan(mean) ? std::numeric_limits<double>::infinity() : mean;
   }
 
- private:
-  using Clock = std::chrono::steady_clock;
-  using Reports = StepReports<typename Model::Device, Stream>;
-  static double milliseconds_since(Clock::time_point start) { return std::chrono::duration<double, std::milli>(Clock::now() - start).count(); }
-
-  static const text::StepSchedule& checked(const text::StepSchedule& schedule, const dist::Communicator& communicator) {
-    if (schedule.ranks != communicator.size())
-      fail(Failure::usage, "the schedule deals samples to ", schedule.ranks, " ranks, but ", communicator.size(), " run; make them equal");
-    return schedule;
+  static const text::StepSchedule& checked(const TrainOptions& options, const dist::Communicator& communicator) {
+    require_valid<Model>(options);
+    if (options.schedule.ranks != communicator.size())
+      fail(Failure::usage, "the schedule deals samples to ", options.schedule.ranks, " ranks, but ", communicator.size(), " run; make them equal");
+    return options.schedule;
   }
 
   /// Of a lane: forward and backward of each micro-batch, and the optimizer; or the buckets.
@@ -309,16 +252,22 @@ class Trainer<ModelType> {
   /// Something is done after the newest step that needs its outcome.
   bool is_awaited() const { return is_last_step() || validates() || is_due(options_.checkpoint_every); }
 
+  /// Takes the validation loss, and tells it.
+  void judge(StepRecord& record, TrainObserver& observer) {
+    with_result([&] {
+      const double loss = loss_of_model();
+      record.validation_loss = loss;
+      const bool is_best = loss < state_.best_validation_loss;
+      if (is_best) state_.best_validation_loss = loss, tensors_.gather(result());
+      if (communicator_->is_first()) observer.on_validation(loss, is_best);
+      tensors_.release(result());
+    });
+  }
+
   /// Whether rank 0's observer wants more, on every rank.
   bool tell(const StepRecord& record, TrainObserver& observer) {
-    const bool is_best = record.validation_loss && *record.validation_loss < state_.best_validation_loss;
-    if (is_best) state_.best_validation_loss = *record.validation_loss, tensors_.gather(StateTensor::parameters);
     std::byte keep_going{1};
-    if (communicator_->is_first()) {
-      if (record.validation_loss) observer.on_validation(*record.validation_loss, is_best);
-      keep_going = std::byte{observer.on_step(record)};
-    }
-    tensors_.release(StateTensor::parameters);
+    if (communicator_->is_first()) keep_going = std::byte{observer.on_step(record)};
     communicator_->broadcast(std::span(&keep_going, 1), 0);
     return keep_going != std::byte{0};
   }
@@ -358,7 +307,10 @@ class Trainer<ModelType> {
 
     start = Clock::now();
     const ops::AdamW adamw{.lr = record.lr, .beta1 = options_.beta1, .beta2 = options_.beta2, .weight_decay = options_.weight_decay};
-    ddp_.traced("optimizer", [&] { adamw_.step({.adamw = adamw, .clip = options_.clip}); });
+    ddp_.traced("optimizer", [&] {
+      adamw_.step({.adamw = adamw, .clip = options_.clip, .layer_decay = options_.layer_decay});
+      if (ema_) ema_->step();
+    });
     reports_.send(adamw_.device_state());
     record.parts.optimizer = milliseconds_since(start);
   }
@@ -371,7 +323,8 @@ class Trainer<ModelType> {
     ddp_.clear();
     for (long micro = 0; micro < accumulate; ++micro) {
       auto start = Clock::now();
-      const PackedBatch batch = sampler_.fill(step, micro, communicator_->rank(), storage_);
+      PackedBatch batch = sampler_.fill(step, micro, communicator_->rank(), storage_);
+      batch.label_smoothing = options_.label_smoothing;
       parts.data += milliseconds_since(start);
       start = Clock::now();
       ddp_.backward(batch, dropout, {.number = static_cast<std::int32_t>(micro), .is_last = micro + 1 == accumulate, .loss_scale = adamw_.loss_scale(),
@@ -391,7 +344,7 @@ class Trainer<ModelType> {
     state_.optimizer_steps = outcome.update.steps, state_.scale = outcome.update.scaler.scale, state_.clean_steps = outcome.update.scaler.clean_steps;
     give_up_if_lost(record);
     record.milliseconds = milliseconds_since(std::max(start, last_finished_));
-    if (state_.step == begun_ && validates()) record.validation_loss = validation_loss();
+    if (state_.step == begun_ && validates()) judge(record, observer);
     last_finished_ = Clock::now();
     return tell(record, observer);
   }
@@ -429,6 +382,7 @@ class Trainer<ModelType> {
   std::optional<dist::Trace<typename Model::Device>> trace_;  // before ddp_, whose sums it hears of to the last
   dist::DistributedDataParallel<Model> ddp_;
   dist::ShardedAdamW<Model> adamw_;
+  std::optional<optim::Ema<Model>> ema_;
   StateTensors<Model> tensors_;
   Reports reports_;
   std::array<BegunStep, Reports::most_in_flight> begun_steps_;

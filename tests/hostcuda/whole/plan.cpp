@@ -33,12 +33,12 @@ std::size_t free_bytes() {
 }
 
 template <class Model>
-void check_plan() {
+void check_plan(double ema) {
   std::vector<TokenId> ids;
   for (TokenId i = 0; i < 300; ++i) ids.push_back(i % 59);
   const auto samples = text::windows(ids, 23);
   const auto halves = text::split(samples.size(), 0, 42);
-  const train::TrainOptions options{.schedule = {.batch = 3, .accumulate = 2, .ranks = 1, .steps = 1}, .rates = {.decay = 1}};
+  const train::TrainOptions options{.schedule = {.batch = 3, .accumulate = 2, .ranks = 1, .steps = 1}, .rates = {.decay = 1}, .ema = ema};
   cudaSetDevice(0);
   const std::size_t before = free_bytes();
   Cuda cuda(0);
@@ -47,7 +47,7 @@ void check_plan() {
   train::Trainer<Model> trainer(model, solo, {samples, halves.training, samples, halves.validation}, options);
   trainer.run([](const train::StepRecord&) {});
   const std::size_t taken = before - free_bytes();
-  const train::PlanOptions sizes{.micro_batches = options.schedule.micro_batches(), .capability = cuda.capability()};
+  const train::PlanOptions sizes{.micro_batches = options.schedule.micro_batches(), .capability = cuda.capability(), .ema = ema > 0};
   const auto plan = train::plan<Model>(trainer.token_capacity(), options.schedule.batch, sizes);
   if (gpu::is_emulated) CHECK(taken == plan.total());
   else WARN("not compared, as a real GPU gives memory in pages of 2 MiB and keeps its kernels there too: " << plan.total() << " bytes planned, " << taken << " taken");
@@ -79,9 +79,11 @@ TEST_CASE("GPT-2 124M in fp16, 16 samples: bytes of a GPU") {
 }
 
 TEST_CASE("the plan is what is allocated, to the byte") {
-  check_plan<models::Gpt<Small, Fp32, Cuda>>();
-  check_plan<models::Gpt<Small, Fp16Mixed, Cuda>>();
-  check_plan<models::ActivationCheckpointing<models::Gpt<Small, Fp16Mixed, Cuda>>>();
+  for (const double ema : {0.0, 0.9}) {
+    check_plan<models::Gpt<Small, Fp32, Cuda>>(ema);
+    check_plan<models::Gpt<Small, Fp16Mixed, Cuda>>(ema);
+  }
+  check_plan<models::ActivationCheckpointing<models::Gpt<Small, Fp16Mixed, Cuda>>>(0);
 }
 
 TEST_CASE("what a generator takes is known too, whatever the strategy") {

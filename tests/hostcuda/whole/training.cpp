@@ -38,11 +38,17 @@ std::size_t planned_products(const Cuda& cuda) { return cuda.planned_products();
 
 struct Run {
   std::vector<train::StepRecord> steps;
-  std::vector<float> parameters;
+  std::vector<float> parameters, result;
+};
+
+/// What a run may be told besides the usual.
+struct Recipe {
+  bool shards = false, all = false;
+  Dtype reduce_dtype = Dtype::f32;
 };
 
 template <class Model>
-Run train(int ranks, long steps, bool shards = false, Dtype reduce_dtype = Dtype::f32) {
+Run train(int ranks, long steps, Recipe recipe = {}) {
   using Device = typename Model::Device;
   const auto data = samples();
   const auto halves = text::split(data.size(), 0.1, 42);
@@ -52,7 +58,8 @@ Run train(int ranks, long steps, bool shards = false, Dtype reduce_dtype = Dtype
     Model model(device);
     train::Trainer<Model> trainer(model, communicator, {data, halves.training, data, halves.validation},
                                   {.schedule = {.batch = batch, .accumulate = 2, .ranks = ranks, .steps = steps}, .rates = {.lr = 1e-3, .warmup = 5, .decay = steps},
-                                   .dropout = 0.1f, .evaluate_every = 10, .shard_optimizer = shards, .reduce_dtype = reduce_dtype, .bucket_bytes = 8192});  // sums over ranks behind backward
+                                   .layer_decay = recipe.all ? 0.7 : 1.0, .dropout = 0.1f, .label_smoothing = recipe.all ? 0.1f : 0.0f, .ema = recipe.all ? 0.8 : 0.0,
+                                   .evaluate_every = recipe.all ? 2 : 10, .shard_optimizer = recipe.shards, .reduce_dtype = recipe.reduce_dtype, .bucket_bytes = 8192});  // sums over ranks behind backward
     if (communicator.is_first()) trainer.write(train::StateTensor::parameters, [](float* parameters) { nn::initialize<Model>(parameters, 42); });
     trainer.share_parameters();
     trainer.rehearse();
@@ -61,14 +68,15 @@ Run train(int ranks, long steps, bool shards = false, Dtype reduce_dtype = Dtype
     if (communicator.is_first()) CHECK(planned_products(device) == planned);
     trainer.on_first([&] {
       trainer.read(train::StateTensor::parameters, [&](const float* parameters) { run.parameters.assign(parameters, parameters + Model::flat_size); });
+      trainer.read(trainer.result(), [&](const float* result) { run.result.assign(result, result + Model::flat_size); });
     });
   });
   return run;
 }
 
 template <class P, class Device, class Config = Small>
-Run train_on(int ranks, long steps, bool shards = false, Dtype reduce_dtype = Dtype::f32) {
-  return train<models::Model<Config, P, Device>>(ranks, steps, shards, reduce_dtype);
+Run train_on(int ranks, long steps, Recipe recipe = {}) {
+  return train<models::Model<Config, P, Device>>(ranks, steps, recipe);
 }
 
 /// Two where they can be had; else one, and the test says so.
@@ -127,18 +135,45 @@ TEST_CASE("two GPUs: as two CPU ranks") {
 TEST_CASE("two GPUs, the optimizer in shards: the bits of whole ones") {
   if constexpr (!is_sanitized)
     if (gpus() == 2) {
-      CHECK(train_on<Fp32, Cuda>(2, few, true).parameters == train_on<Fp32, Cuda>(2, few).parameters);
-      CHECK(train_on<Fp16Mixed, Cuda>(2, few, true).parameters == train_on<Fp16Mixed, Cuda>(2, few).parameters);
+      CHECK(train_on<Fp32, Cuda>(2, few, {.shards = true}).parameters == train_on<Fp32, Cuda>(2, few).parameters);
+      CHECK(train_on<Fp16Mixed, Cuda>(2, few, {.shards = true}).parameters == train_on<Fp16Mixed, Cuda>(2, few).parameters);
     }
 }
 
 TEST_CASE("two GPUs whose gradients are summed in bf16: as two CPU ranks, whole and in shards") {
   if constexpr (!is_sanitized)
     if (gpus() == 2) {
-      const Run whole = train_on<Fp32, Cuda>(2, few, false, Dtype::bf16);
-      check_alike(whole, train_on<Fp32, Cpu>(2, few, false, Dtype::bf16), 1e-3);
-      CHECK(train_on<Fp32, Cuda>(2, few, true, Dtype::bf16).parameters == whole.parameters);
+      const Run whole = train_on<Fp32, Cuda>(2, few, {.reduce_dtype = Dtype::bf16});
+      check_alike(whole, train_on<Fp32, Cpu>(2, few, {.reduce_dtype = Dtype::bf16}), 1e-3);
+      CHECK(train_on<Fp32, Cuda>(2, few, {.shards = true, .reduce_dtype = Dtype::bf16}).parameters == whole.parameters);
     }
+}
+
+TEST_CASE("smoothed labels, learning rates by layer and averaged weights: as on the CPU, and the same bits in shards") {
+  if constexpr (!is_sanitized) {
+    const auto check = [](int ranks, const Run& run, const Run& on_cpu, double tolerance) {
+      INFO(ranks << " ranks");
+      check_alike(run, on_cpu, tolerance);
+      REQUIRE(run.steps[1].validation_loss);
+      CHECK(run.result != run.parameters);
+      double difference = 0, all = 0;
+      for (std::size_t i = 0; i < run.result.size(); ++i) {
+        const auto want = static_cast<double>(on_cpu.result[i]);
+        difference += (static_cast<double>(run.result[i]) - want) * (static_cast<double>(run.result[i]) - want), all += want * want;
+      }
+      CHECK(std::sqrt(difference / all) < 10 * tolerance);
+    };
+    check(1, train_on<Fp32, Cuda>(1, few, {.all = true}), train_on<Fp32, Cpu>(1, few, {.all = true}), 1e-4);
+    check(1, train_on<Fp16Mixed, Cuda>(1, few, {.all = true}), train_on<Fp16Mixed, Cpu>(1, few, {.all = true}), 2e-2);
+    if (gpus() == 2) {
+      const Run whole = train_on<Fp32, Cuda>(2, few, {.all = true}), shards = train_on<Fp32, Cuda>(2, few, {.shards = true, .all = true});
+      check(2, whole, train_on<Fp32, Cpu>(2, few, {.all = true}), 1e-4);
+      CHECK(shards.result == whole.result);
+      CHECK(shards.parameters == whole.parameters);
+      for (std::size_t i = 0; i < whole.steps.size(); ++i) CHECK(shards.steps[i].validation_loss == whole.steps[i].validation_loss);
+      CHECK(train_on<Fp16Mixed, Cuda>(2, few, {.shards = true, .all = true}).result == train_on<Fp16Mixed, Cuda>(2, few, {.all = true}).result);
+    }
+  }
 }
 
 TEST_CASE("four GPUs: as four CPU ranks, whole and in shards") {
@@ -147,7 +182,7 @@ TEST_CASE("four GPUs: as four CPU ranks, whole and in shards") {
     if (cudaGetDeviceCount(&count) == cudaSuccess && count >= 4) {
       const Run whole = train_on<Fp32, Cuda>(4, some);
       check_alike(whole, train_on<Fp32, Cpu>(4, some), 1e-4);
-      check_alike(train_on<Fp32, Cuda>(4, some, true), whole, 1e-6);
+      check_alike(train_on<Fp32, Cuda>(4, some, {.shards = true}), whole, 1e-6);
     }
 }
 

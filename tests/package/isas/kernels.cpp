@@ -107,7 +107,7 @@ Report REPORT() {
   add("sum_of_squares", &squares, 1);
   const Tensor<Rows<float, C>, Cpu> v(cpu, rows);
   const auto factors = ops::adamw_factors<float>(ops::AdamW{}, 3, 0.5);
-  ops::adamw(cpu, &factors, true, x.size(), x.data(), target.data(), y.data(), v.data(), x.data());
+  ops::adamw(cpu, &factors, ops::adamw_group<float>({}, true), x.size(), x.data(), target.data(), y.data(), v.data(), x.data());
   add("adamw", x.data(), x.size());
 
   const double reduced = reduced_by_two_ranks(), rate = optim::CosineSchedule{}.at(217);

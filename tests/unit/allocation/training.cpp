@@ -24,7 +24,7 @@ TEST_CASE("forward, backward and AdamW allocate nothing") {
   const auto step = [&](const PackedBatch& micro_batch, long number) {
     model.backward(micro_batch, dropout);
     const auto factors = ops::adamw_factors<double>(ops::AdamW{}, number, 1);
-    ops::adamw(model.cpu(), &factors, true, n, model.gpt().flat(), model.flat_gradient(), moments, moments + n, model.gpt().flat());
+    ops::adamw(model.cpu(), &factors, ops::adamw_group<double>({}, true), n, model.gpt().flat(), model.flat_gradient(), moments, moments + n, model.gpt().flat());
     return model.loss(micro_batch);
   };
   const double first = step(batch, 1);  // OpenMP starts its threads here

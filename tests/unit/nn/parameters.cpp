@@ -47,6 +47,7 @@ TEST_CASE("the table lists names, shapes and aligned places, in layer order") {
   CHECK(table[2].dimensions == 1);
   CHECK_FALSE(table[2].decays());
   CHECK(table[3].traits.mean == 1);
+  CHECK((table[0].traits.block == -1 && table[1].traits.block == 0 && table[4].traits.block == 0 && table[48].traits.block == 11));
   Index end = 0;
   for (const auto& info : table) {
     CHECK(info.offset * static_cast<Index>(sizeof(half)) % static_cast<Index>(alignment_bytes) == 0);

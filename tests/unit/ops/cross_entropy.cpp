@@ -13,6 +13,7 @@ struct CrossEntropyCase {
   static constexpr Pairs<1> outputs{{{"loss", "weights"}}}, gradients{{{"logits", "dlogits"}}};
 
   Index rows;
+  float smoothing = 0;
 
   std::vector<std::int32_t> targets() const {
     std::vector<std::int32_t> result;
@@ -22,14 +23,18 @@ struct CrossEntropyCase {
   template <Real T>
   void forward(Cpu& cpu, Tensors& t) const {
     using S = Wide<T>;
-    ops::cross_entropy<V>(cpu, Rows<const S, P>{t.input<S>("logits", rows * P, 8), rows}, targets(), Column<S>{t.output<S>("loss", rows), rows});
+    const Rows<const S, P> logits{t.input<S>("logits", rows * P, 8), rows};
+    const Column<S> loss{t.output<S>("loss", rows), rows};
+    if (smoothing == 0) return ops::cross_entropy<V>(cpu, logits, targets(), loss);
+    std::vector<T> unused(static_cast<std::size_t>(rows * P));
+    ops::cross_entropy_with_gradient<V>(cpu, logits, targets(), std::vector<float>(static_cast<std::size_t>(rows), 1.0f), loss, Rows<T, P>{unused.data(), rows}, nullptr, smoothing);
   }
   template <Real T>
   void backward(Cpu& cpu, Tensors& t) const {
     using S = Wide<T>;
     const S* const weights = t.input<S>("weights", rows);
     ops::cross_entropy_with_gradient<V>(cpu, Rows<const S, P>{t.get<S>("logits"), rows}, targets(), std::vector<float>(weights, weights + rows),
-                                        Column<S>{t.output<S>("loss again", rows), rows}, Rows<T, P>{t.output<T>("dlogits", rows * P), rows});
+                                        Column<S>{t.output<S>("loss again", rows), rows}, Rows<T, P>{t.output<T>("dlogits", rows * P), rows}, nullptr, smoothing);
   }
   Values reference(const Tensors& t) const {
     const auto logits = t.values("logits");
@@ -37,9 +42,11 @@ struct CrossEntropyCase {
     for (Index n = 0; n < rows; ++n) {
       const double* const row = logits.data() + n * P;
       const double target = row[targets()[static_cast<std::size_t>(n)]];
-      double sum = 0;
+      const double e = static_cast<double>(smoothing);
+      double sum = 0, all = 0;
       for (Index v = 0; v < V; ++v) sum += std::exp(row[v] - target);
-      loss.push_back(std::log(sum));
+      for (Index v = 0; v < V; ++v) all += std::log(sum) + target - row[v];
+      loss.push_back((1 - e) * std::log(sum) + e * all / V);
     }
     return {{"loss", loss}, {"loss again", loss}};
   }
@@ -52,6 +59,38 @@ TEST_CASE("cross-entropy") {
   check_op(CrossEntropyCase<37, 128>{33});
   check_op(CrossEntropyCase<301, 384>{5});
   check_op(CrossEntropyCase<1, 8>{2});
+}
+
+TEST_CASE("cross-entropy with smoothed labels") {
+  for (const float smoothing : {0.1f, 0.999f}) {
+    check_op(CrossEntropyCase<7, 7>{3, smoothing});
+    check_op(CrossEntropyCase<37, 128>{33, smoothing});
+    check_op(CrossEntropyCase<301, 384>{5, smoothing});
+    check_op(CrossEntropyCase<1, 8>{2, smoothing});
+  }
+}
+
+// torch.nn.functional.cross_entropy(logits, target, label_smoothing=e, reduction="none") and its gradient, in double.
+TEST_CASE("smoothed labels: loss and gradient are PyTorch's, also in the logits' place") {
+  constexpr Index V = 5, P = 8;
+  const std::vector<std::int32_t> target{4};
+  const std::vector<float> weight{1};
+  const auto check = [&](float smoothing, double loss, std::array<double, V> slopes) {
+    Cpu cpu(1);
+    float logits[P] = {1, -2, 0.5f, 3, 0, 1e30f, std::nanf(""), 7}, got = 0;
+    ops::cross_entropy_with_gradient<V>(cpu, Rows<const float, P>{logits, 1}, target, weight, Column<float>{&got, 1}, Rows<float, P>{logits, 1}, nullptr, smoothing);
+    CHECK(static_cast<double>(got) == Approx(loss).epsilon(1e-6));
+    double sum = 0;
+    for (Index v = 0; v < V; ++v) {
+      CHECK(std::abs(static_cast<double>(logits[v]) - slopes[static_cast<std::size_t>(v)]) < 1e-7);
+      sum += static_cast<double>(logits[v]);
+    }
+    for (Index v = V; v < P; ++v) CHECK(logits[v] == 0);
+    CHECK(std::abs(sum) < 1e-6);
+  };
+  check(0, 3.242118618, {0.106233198, 0.005289040, 0.064433692, 0.784963061, -0.960918990});
+  check(0.1f, 3.192118618, {0.086233198, -0.014710960, 0.044433692, 0.764963061, -0.880918990});
+  check(0.5f, 2.992118618, {0.006233198, -0.094710960, -0.035566308, 0.684963061, -0.560918990});
 }
 
 TEST_CASE("cross-entropy: the padding gets no gradient, the loss scale scales, in place is allowed") {

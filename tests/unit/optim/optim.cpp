@@ -75,6 +75,45 @@ TEST_CASE("AdamW in 16 bits: the master copy takes the steps, the model's parame
   check_three_steps<Bf16Mixed>(1e-6);
 }
 
+namespace {
+
+template <Real T>
+struct Tower {
+  Vector<T, 3> below;
+  std::array<nn::Linear<T, 5, 3>, 4> floors;
+  Vector<T, 3> roof, lightning_rod;
+  constexpr void parameters(auto&& visit) { visit("below", below), visit("floor", floors), visit("roof", roof), visit("rod", lightning_rod); }
+};
+
+template <Real T>
+struct House {
+  Tower<T> tower;
+  constexpr void parameters(auto&& visit) { visit("tower", tower); }
+};
+
+}  // namespace
+
+TEST_CASE("layer decay: levels count from the end of the table, and each parameter's rate and weight decay are its level's") {
+  using House = nn::Module<House<float>>;
+  STATIC_REQUIRE(optim::layer_levels<House>() == std::array{5, 4, 4, 3, 3, 2, 2, 1, 1, 0, 0});
+  STATIC_REQUIRE(optim::layer_levels<Model<Fp32>>() == std::array{0, 0});
+
+  Cpu cpu(1);
+  const ops::AdamW rules{.lr = 0.1, .beta1 = 0, .beta2 = 0, .weight_decay = 0.5};  // so a step is lr * sign(gradient)
+  House house(cpu);
+  std::fill_n(house.flat(), house.flat_size, 1.0f);
+  optim::AdamW adamw(house);
+  const std::vector<float> gradient(static_cast<std::size_t>(house.flat_size), 3.0f);
+  adamw.measure(gradient.data());
+  adamw.update(gradient.data(), {.adamw = rules, .layer_decay = 0.5});
+  for (const auto& parameter : House::table) {
+    INFO(parameter.name.view());
+    const int level = parameter.traits.block >= 0 ? 4 - parameter.traits.block : parameter.offset == 0 ? 5 : 0;
+    const double lr = 0.1 * std::pow(0.5, level);
+    CHECK(static_cast<double>(house.flat()[parameter.offset]) == Approx(1 - (parameter.dimensions == 2 ? lr * 0.5 : 0) - lr).epsilon(1e-6));
+  }
+}
+
 TEST_CASE("AdamW: bytes of its state, and parameters given and taken") {
   constexpr auto values = static_cast<std::size_t>(Model<Fp32>::flat_size);
   STATIC_REQUIRE(optim::AdamW<Model<Fp32>>::bytes() == values * 8 + 512);

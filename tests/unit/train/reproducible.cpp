@@ -21,10 +21,11 @@ struct Small : models::Config<models::GptConfig{.vocabulary = 61, .context = 48,
 struct Layout {
   std::int64_t ranks, accumulate;
   bool shards = false;  ///< of the optimizer
+  double ema = 0;
 };
 
 struct Outcome {
-  std::vector<float> parameters;
+  std::vector<float> parameters, result;  ///< result: their average, where it is kept
   std::vector<double> losses, validation_losses;
   train::RunState state;
 };
@@ -66,7 +67,7 @@ Outcome train_in(Layout layout, const std::filesystem::path& state, long stop_af
     Model model(cpu);
     train::Trainer<Model> trainer(model, communicator, {samples, std::span(numbers).subspan(5), samples, std::span(numbers).first(5)},
                                   {.schedule = {.batch = 2, .accumulate = layout.accumulate, .ranks = layout.ranks, .steps = 6, .normalisation = normalisation},
-                                   .rates = {1e-2, 1e-3, 2, 6}, .dropout = 0.1f, .evaluate_every = 2, .reproducible = true, .shard_optimizer = layout.shards, .bucket_bytes = 20'000});
+                                   .rates = {1e-2, 1e-3, 2, 6}, .dropout = 0.1f, .ema = layout.ema, .evaluate_every = 2, .reproducible = true, .shard_optimizer = layout.shards, .bucket_bytes = 20'000});
     if (communicator.is_first() && from.step == 0) trainer.write(train::StateTensor::parameters, [](float* values) { nn::initialize<Model>(values, 3); });
     if (communicator.is_first() && from.step > 0) train::read_tensors(state, trainer);
     if (from.step == 0) trainer.share_parameters();
@@ -76,6 +77,7 @@ Outcome train_in(Layout layout, const std::filesystem::path& state, long stop_af
       train::write_tensors(state, trainer);
       recorder.outcome.state = trainer.state();
       trainer.read(train::StateTensor::parameters, [&](const float* values) { recorder.outcome.parameters.assign(values, values + Model::flat_size); });
+      trainer.read(trainer.result(), [&](const float* values) { recorder.outcome.result.assign(values, values + Model::flat_size); });
     });
   });
   return recorder.outcome;
@@ -83,6 +85,7 @@ Outcome train_in(Layout layout, const std::filesystem::path& state, long stop_af
 
 void check_equal(const Outcome& a, const Outcome& b) {
   CHECK(a.parameters == b.parameters);
+  CHECK(a.result == b.result);
   CHECK(a.validation_losses == b.validation_losses);
   CHECK(a.state == b.state);
 }
@@ -123,6 +126,31 @@ TEST_CASE("a run that was stopped goes on with the same bits, on another number 
   CHECK(last.losses.size() == 3);
   CHECK(last.parameters == expected.parameters);
   CHECK(last.state == expected.state);
+}
+
+TEST_CASE("averaged weights: the same bits in any layout and after a stop, and the weights are those of a run without") {
+  const TemporaryFolder folder;
+  const auto state = folder.path() / "state.safetensors";
+  const auto check = [&]<class P>(P) {
+    const auto plain = train_in<P>({1, 8}, state), expected = train_in<P>({1, 8, false, 0.7}, state);
+    CHECK(expected.parameters == plain.parameters);
+    CHECK(expected.result != plain.result);
+    CHECK(expected.losses == plain.losses);
+    CHECK(expected.validation_losses != plain.validation_losses);
+    for (const Layout layout : {Layout{2, 4, false, 0.7}, {2, 4, true, 0.7}, {8, 1, true, 0.7}}) {
+      CAPTURE(layout.ranks, layout.shards);
+      check_equal(train_in<P>(layout, state), expected);
+    }
+    const auto first = train_in<P>({1, 8, false, 0.7}, state, 1);
+    const auto second = train_in<P>({4, 2, true, 0.7}, state, 3, first.state);
+    const auto last = train_in<P>({2, 4, false, 0.7}, state, 1 << 20, second.state);
+    CHECK(last.parameters == expected.parameters);
+    CHECK(last.result == expected.result);
+    CHECK(last.state == expected.state);
+  };
+  check(Fp32{}), check(Fp16Mixed{});
+  train_in<Fp32>({1, 8}, state, 1);
+  CHECK(contains(message_of([&] { train_in<Fp32>({1, 8, false, 0.7}, state, 2, {.step = 1}); }), "ema.wte.weight"));
 }
 
 TEST_CASE("reproducible sums want a power of two of micro-batches") {

@@ -19,14 +19,28 @@ struct AdamW {
   double lr = 3e-4, beta1 = 0.9, beta2 = 0.95, epsilon = 1e-8, weight_decay = 0.1;
 };
 
+/// What is one group of parameters' own, as torch's parameter groups: known before the step.
+template <Real S>
+struct AdamWGroup {
+  S keep = 1;  ///< 1 - lr * weight_decay, with the group's lr; 1: it doesn't decay
+  S rate = 1;  ///< the group's lr, as a multiple of AdamW's
+};
+
+/// Of parameters whose learning rate is `rate` times `op`'s; `decays`: weight decay acts on them.
+template <Real S>
+constexpr AdamWGroup<S> adamw_group(const AdamW& op, bool decays, double rate = 1) {
+  return {.keep = static_cast<S>(decays ? 1 - op.lr * rate * op.weight_decay : 1.0), .rate = static_cast<S>(rate)};
+}
+
 /// What the pass over the parameters reads of a step: numbers that follow from AdamW, the step and the gradient's norm. They lie in the device's memory, so that
 /// who decides them may be the device.
 template <Real S>
 struct AdamWFactors {
   S gradient_scale = 1;        ///< unscales and clips
-  S keep = 1, rate = 0;        ///< 1 - lr * weight_decay, lr / (1 - beta1^t)
+  S rate = 0;                  ///< lr / (1 - beta1^t)
   S root = 1, epsilon = 0;     ///< sqrt(1 - beta2^t)
   S take1 = 0, beta2 = 1, take2 = 0;  ///< 1 - beta1, beta2, 1 - beta2
+  long step = 0;               ///< t
   bool skipped = false;        ///< the step changes nothing
 };
 
@@ -35,13 +49,13 @@ template <Real S>
 constexpr AdamWFactors<S> adamw_factors(const AdamW& op, long t, double gradient_scale) {
   const double correction1 = 1 - std::pow(op.beta1, static_cast<double>(t)), correction2 = 1 - std::pow(op.beta2, static_cast<double>(t));
   return {.gradient_scale = static_cast<S>(gradient_scale),
-          .keep = static_cast<S>(1 - op.lr * op.weight_decay),
           .rate = static_cast<S>(op.lr / correction1),
           .root = static_cast<S>(std::sqrt(correction2)),
           .epsilon = static_cast<S>(op.epsilon),
           .take1 = static_cast<S>(1 - op.beta1),
           .beta2 = static_cast<S>(op.beta2),
           .take2 = static_cast<S>(1 - op.beta2),
+          .step = t,
           .skipped = false};
 }
 

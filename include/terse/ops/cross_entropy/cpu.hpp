@@ -30,6 +30,15 @@ SoftmaxStatistics<S> softmax_statistics(const S* x, Index n) {
   return {largest, sum};
 }
 
+/// Mean over v of x[v] - largest, in x[0, n), n >= 1.
+template <class S>
+S mean_below(const S* x, Index n, S largest) {
+  S sum = 0;
+#pragma omp simd reduction(+ : sum)
+  for (Index v = 0; v < n; ++v) sum += x[v] - largest;
+  return sum / static_cast<S>(n);
+}
+
 }  // namespace terse::ops::inline TERSE_ISA
 
 namespace terse::ops {
@@ -46,20 +55,22 @@ void cross_entropy(const Cpu& cpu, Rows<X, P> logits, std::span<const TokenId> t
 /// The loss and its gradient in one pass; the contract stands in ops/cross_entropy/op.hpp.
 template <Index vocabulary, Real X, Real D, Index P>
 void cross_entropy_with_gradient(const Cpu& cpu, Rows<X, P> logits, std::span<const TokenId> targets, std::span<const float> weights,
-                                 Column<Wide<X>> loss, Rows<D, P> dlogits, const float* loss_scale = nullptr) {
+                                 Column<Wide<X>> loss, Rows<D, P> dlogits, const float* loss_scale = nullptr, float label_smoothing = 0) {
   using S = Wide<X>;
-  const S scale = loss_scale == nullptr ? S{1} : static_cast<S>(*loss_scale);
+  const S scale = loss_scale == nullptr ? S{1} : static_cast<S>(*loss_scale), smoothing = label_smoothing;
   cpu.parallel_for(logits.rows, [=](Index n) {
     const auto row = logits[n];
     const auto out = dlogits[n];
     const auto target = targets[static_cast<std::size_t>(n)];
     const auto statistics = softmax_statistics(row.data, vocabulary);
     const S slope = static_cast<S>(weights[static_cast<std::size_t>(n)]) * scale, factor = slope / statistics.sum;
+    const S of_each = slope * smoothing / vocabulary, of_target = slope * (1 - smoothing) + of_each;  // without smoothing 0 and slope
     const S at_target = row[target];
     loss[n] = statistics.log_sum() - at_target;
+    if (smoothing > 0) loss[n] = (1 - smoothing) * loss[n] + smoothing * (std::log(statistics.sum) - mean_below(row.data, vocabulary, statistics.largest));
 #pragma omp simd
-    for (Index v = 0; v < vocabulary; ++v) out[v] = static_cast<D>(factor * fast_exp(row[v] - statistics.largest));
-    out[target] = static_cast<D>(factor * fast_exp(at_target - statistics.largest) - slope);
+    for (Index v = 0; v < vocabulary; ++v) out[v] = static_cast<D>(factor * fast_exp(row[v] - statistics.largest) - of_each);
+    out[target] = static_cast<D>(factor * fast_exp(at_target - statistics.largest) - of_target);
     for (Index v = vocabulary; v < P; ++v) out[v] = D{};
   });
 }

@@ -34,9 +34,11 @@ struct JoinStatistics {
 // A block a row: of 50257 logits each of 512 threads has about 100.
 inline constexpr int softmax_threads = 512;
 using ReduceStatistics = cub::BlockReduce<SoftmaxStatistics, softmax_threads>;
+using ReduceSum = cub::BlockReduce<float, softmax_threads>;
 struct SoftmaxShared {
   ReduceStatistics::TempStorage reduce;
   SoftmaxStatistics row;
+  ReduceSum::TempStorage sum;
 };
 
 /// Of the first n of a row's logits, the same for every thread of the block. `logits` is at a multiple of 16 bytes.
@@ -66,6 +68,14 @@ __device__ inline SoftmaxStatistics softmax_statistics(const X* logits, Index n,
   return shared.row;
 }
 
+/// Mean over v of logits[v] - largest, in the first n of a row; thread 0 has it.
+template <Real X>
+__device__ inline float mean_below(const X* logits, Index n, float largest, ReduceSum::TempStorage& shared) {
+  float mine = 0;
+  for (Index v = threadIdx.x; device::inside(v, n); v += softmax_threads) mine += device::to_float(logits[v]) - largest;
+  return ReduceSum(shared).Sum(mine) / static_cast<float>(n);
+}
+
 template <Real X>
 __global__ void __launch_bounds__(softmax_threads) cross_entropy(RowsView<const X> logits, Index vocabulary, const TokenId* targets, float* loss) {
   const Index n = blockIdx.x;
@@ -76,20 +86,27 @@ __global__ void __launch_bounds__(softmax_threads) cross_entropy(RowsView<const 
 /// A block a row; rows from `count` on get slopes of zero. Logits and slopes may be the same memory: a thread writes what it alone has read.
 template <Real X, Real D>
 __global__ void __launch_bounds__(softmax_threads) cross_entropy_with_gradient(RowsView<const X> logits, Index vocabulary, Index count, const TokenId* targets, const float* weights,
-                                                                               const float* loss_scale, float* loss, D* dlogits) {
+                                                                               const float* loss_scale, float smoothing, float* loss, D* dlogits) {
   constexpr int each = device::values_per_access<X, D>;
   const Index n = blockIdx.x, columns = logits.columns;
   const X* const row = logits[n];
   D* const out = dlogits + n * columns;
   const bool counts = device::inside(n, count);
   SoftmaxStatistics statistics{};
-  float slope = 0, factor = 0, at_target = 0;
+  float of_target = 0, of_each = 0, factor = 0, at_target = 0;
   Index target = -1;
   if (counts) {
-    statistics = softmax_statistics(row, vocabulary, device::shared<SoftmaxShared>());
+    auto& shared = device::shared<SoftmaxShared>();
+    statistics = softmax_statistics(row, vocabulary, shared);
     target = targets[n], at_target = device::to_float(row[target]);
-    slope = loss_scale == nullptr ? weights[n] : weights[n] * *loss_scale, factor = slope / statistics.sum;
-    if (threadIdx.x == 0) loss[n] = statistics.largest + logf(statistics.sum) - at_target;
+    const float slope = loss_scale == nullptr ? weights[n] : weights[n] * *loss_scale;
+    factor = slope / statistics.sum, of_each = slope * smoothing / static_cast<float>(vocabulary), of_target = slope * (1 - smoothing) + of_each;
+    float all = 0;
+    if (smoothing > 0) all = logf(statistics.sum) - mean_below(row, vocabulary, statistics.largest, shared.sum);
+    if (threadIdx.x == 0) {
+      const float of_one = statistics.largest + logf(statistics.sum) - at_target;
+      loss[n] = smoothing > 0 ? (1 - smoothing) * of_one + smoothing * all : of_one;
+    }
     __syncthreads();  // every thread has read the target's logit before one writes its slope there
   }
   for (Index v = Index{threadIdx.x} * each; device::inside(v, columns); v += softmax_threads * each) {
@@ -98,7 +115,7 @@ __global__ void __launch_bounds__(softmax_threads) cross_entropy_with_gradient(R
       device::load(values, row + v);
       for (int i = 0; i < each; ++i) {
         const float probability = factor * expf(values[i] - statistics.largest);
-        values[i] = device::inside(v + i, vocabulary) ? (v + i == target ? probability - slope : probability) : 0.0f;
+        values[i] = device::inside(v + i, vocabulary) ? probability - (v + i == target ? of_target : of_each) : 0.0f;
       }
     }
     device::store(out + v, values);
@@ -130,14 +147,14 @@ void cross_entropy(const Cuda& cuda, Rows<X, P> logits, std::span<const TokenId>
 }
 
 /// The loss and its gradient. Rows of logits behind the targets get a gradient of zero and no loss.
-/// Moves 2 sizeof(X) + sizeof(D) bytes a logit.
+/// Moves 2 sizeof(X) + sizeof(D) bytes a logit, and sizeof(X) more where labels are smoothed.
 template <Index vocabulary, Real X, Real D, Index P>
 void cross_entropy_with_gradient(const Cuda& cuda, Rows<X, P> logits, std::span<const TokenId> targets, std::span<const float> weights, Column<Wide<X>> loss, Rows<D, P> dlogits,
-                                 const float* loss_scale = nullptr) {
+                                 const float* loss_scale = nullptr, float label_smoothing = 0) {
   static_assert(P % 8 == 0 && vocabulary <= P, "terse: on CUDA the padded vocabulary is a multiple of 8");
   device::launch(cuda, gpu::cross_entropy_with_gradient<std::remove_const_t<X>, D>,
                  {.blocks = device::grid(logits.rows), .threads = dim3(gpu::softmax_threads), .shared_bytes = sizeof(gpu::SoftmaxShared)}, view_of(logits), vocabulary,
-                 static_cast<Index>(targets.size()), targets.data(), weights.data(), loss_scale, loss.data, dlogits.data);
+                 static_cast<Index>(targets.size()), targets.data(), weights.data(), loss_scale, label_smoothing, loss.data, dlogits.data);
 }
 
 /// *total = sum over n of weights[n] * loss[n]: a batch's loss, in double. `total` lies on the GPU.
