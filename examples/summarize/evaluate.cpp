@@ -52,7 +52,7 @@ GenerateJob generate_job(const Options& options, const Checkpoint& checkpoint, s
   if (!options.stop.empty()) strategy.stops.push_back([stop = decode::StopStrings{{options.stop}, &checkpoint.tokenizer}](const decode::History& text) { return stop.stops(text); });
   strategy.bad_words.words = bad_words(options, checkpoint.tokenizer);
   const int ranks = std::max(1, std::min(options.ranks, static_cast<int>(prompts.size())));
-  return {.weights = checkpoint.weights(), .prompts = decode::numbered(prompts), .strategy = strategy, .observer = {},
+  return {.weights = checkpoint.weights, .prompts = decode::numbered(prompts), .strategy = strategy, .observer = {},
           .end_of_text = checkpoint.tokenizer.end_of_text(), .world = options.world, .ranks = ranks, .threads = options.threads_of_each(ranks), .decode_batch = options.decode_batch};
 }
 
@@ -78,7 +78,7 @@ ordered_json identity_of(const Options& options, const Checkpoint& checkpoint, c
     const auto bytes = std::as_bytes(std::span(prompt));
     mixed = mix(mixed, {reinterpret_cast<const char*>(bytes.data()), bytes.size()});
   }
-  return {{"prompts", concat(prompts.size(), ", checksum ", mixed)}, {"checkpoint", concat("step ", checkpoint_step(checkpoint.folder), ", checksum ", checksum_of_end(checkpoint.weights()))}, {"model", checkpoint.entry->model},
+  return {{"prompts", concat(prompts.size(), ", checksum ", mixed)}, {"checkpoint", concat("step ", checkpoint_step(checkpoint.folder()), ", checksum ", checksum_of_end(checkpoint.weights))}, {"model", checkpoint.entry->model},
           {"precision", checkpoint.entry->precision}, {"seed", options.seed}, {"greedy", strategy.greedy}, {"temperature", strategy.temperature}, {"top-k", strategy.top_k},
           {"top-p", strategy.top_p}, {"min-p", strategy.min_p}, {"typical", strategy.typical}, {"repetition-penalty", strategy.repetition_penalty.penalty}, {"no-repeat-ngram", strategy.no_repeat_ngram.size},
           {"min-new", strategy.min_new.count}, {"beams", strategy.beams}, {"length-penalty", strategy.length_penalty}, {"early-stopping", decode::name_of(strategy.early_stopping)},
@@ -168,8 +168,8 @@ void make_folder_of(const std::filesystem::path& file) {
   if (error) fail(Failure::cannot_write, file.parent_path().string(), ": cannot be made: ", error.message(), "; name another place with --output or --out");
 }
 
-void print_table(const ordered_json& evaluation) {
-  std::cout << "ROUGE F1 on " << evaluation["samples"] << " dialogues (95% interval)   lead-1 baseline\n";
+void print_table(const char* title, const ordered_json& evaluation) {
+  std::cout << title << " on " << evaluation["samples"] << " dialogues (95% interval)   lead-1 baseline\n";
   for (const char* kind : {"rouge1", "rouge2", "rougeL", "rougeLsum"}) {
     std::string name = kind;
     name.resize(10, ' ');
@@ -179,13 +179,11 @@ void print_table(const ordered_json& evaluation) {
   }
 }
 
-}  // namespace
-
-void evaluate(const Options& options, const Checkpoint& checkpoint, const text::Dialogues& dialogues) {
-  const auto path = output_file(options, "evaluation.json");
+/// Writes summaries, judges them, and writes evaluation.json at `path` and predictions.jsonl beside it. What was written: on rank 0, null on others.
+ordered_json judge(const std::filesystem::path& path, const Options& options, const Checkpoint& checkpoint, const text::Dialogues& dialogues) {
   make_folder_of(path);
   const auto summaries = write_summaries("evaluation", path, options, checkpoint, dialogues);
-  if (!options.world->is_first()) return;
+  if (!options.world->is_first()) return nullptr;
   std::vector<std::string> leads;
   for (const auto& row : dialogues.rows) leads.push_back(lead(row.text));
   const auto rouge = rouge_of(dialogues, summaries.texts, options.seed);
@@ -199,8 +197,23 @@ void evaluate(const Options& options, const Checkpoint& checkpoint, const text::
   io::write_file(path, evaluation.dump(2) + "\n");
   write_predictions(path.parent_path() / "predictions.jsonl", dialogues, summaries, true);
   summaries.on_written();
+  return evaluation;
+}
+
+}  // namespace
+
+void evaluate(const Options& options, const Checkpoint& checkpoint, const text::Dialogues& dialogues) {
+  const auto evaluation = judge(output_file(options, "evaluation.json"), options, checkpoint, dialogues);
+  if (evaluation.is_null()) return;
   if (options.json) std::cout << evaluation.dump(2) << "\n";
-  else print_table(evaluation);
+  else print_table("ROUGE F1", evaluation);
+}
+
+void evaluate_zero_shot(const Options& options, const Checkpoint& initial, const text::Dialogues& dialogues) {
+  const auto path = options.out / "zero-shot/evaluation.json";
+  if (options.resume && std::filesystem::exists(path)) return;
+  const auto evaluation = judge(path, options, initial, dialogues);
+  if (!evaluation.is_null() && !options.json) print_table("zero-shot: ROUGE F1", evaluation);
 }
 
 int evaluate(const Options& options) {

@@ -120,7 +120,7 @@ int score(const Options& options) {
   const auto made = text::make_samples(checkpoint.tokenizer, dialogues, static_cast<std::size_t>(checkpoint.entry->sizes.context));
   warn(options, made.warning(dialogues.file));
   JsonLines answers(options.output);
-  const auto losses = checkpoint.entry->make()->score({.weights = checkpoint.weights(), .samples = made.samples, .threads = options.threads_per_rank() * options.ranks});
+  const auto losses = checkpoint.entry->make()->score({.weights = checkpoint.weights, .samples = made.samples, .threads = options.threads_per_rank() * options.ranks});
   double sum = 0;
   std::int64_t targets = 0;
   for (std::size_t i = 0; i < losses.size(); ++i) {

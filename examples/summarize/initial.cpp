@@ -10,11 +10,16 @@ namespace {
 
 bool is_gguf(const std::filesystem::path& file) { return file.extension() == ".gguf"; }
 
-std::filesystem::path in_folder(const std::filesystem::path& folder) {
-  if (std::filesystem::exists(folder / "model.safetensors")) return folder / "model.safetensors";
+std::vector<std::filesystem::path> gguf_files_in(const std::filesystem::path& folder) {
   std::vector<std::filesystem::path> found;
   for (const auto& entry : std::filesystem::directory_iterator(folder))
     if (is_gguf(entry.path())) found.push_back(entry.path());
+  return found;
+}
+
+std::filesystem::path in_folder(const std::filesystem::path& folder) {
+  if (std::filesystem::exists(folder / "model.safetensors")) return folder / "model.safetensors";
+  const auto found = gguf_files_in(folder);
   if (found.size() == 1) return found[0];
   fail(Failure::bad_input, folder.string(), ": ", found.empty() ? "no model.safetensors and no .gguf file in it; --init is" : "has several .gguf files; name one of them: --init is",
        " \"scratch\", a folder with one of these, or such a file");
@@ -24,6 +29,13 @@ std::filesystem::path in_folder(const std::filesystem::path& folder) {
 std::filesystem::path told_by(const std::filesystem::path& file) { return is_gguf(file) ? file : file.parent_path() / "config.json"; }
 
 }  // namespace
+
+std::filesystem::path gguf_of(const std::filesystem::path& path) {
+  if (is_gguf(path)) return path;
+  if (!std::filesystem::is_directory(path) || std::filesystem::exists(path / "config.json")) return {};
+  const auto found = gguf_files_in(path);
+  return found.size() == 1 ? found[0] : std::filesystem::path();
+}
 
 std::filesystem::path initial_file(const Options& options) {
   if (options.init == "scratch") return {};

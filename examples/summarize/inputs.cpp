@@ -6,7 +6,7 @@
 #include <set>
 #include <utility>
 
-#include <terse/io/gguf/tokenizer.hpp>
+#include <terse/io/gguf.hpp>
 #include <terse/models/config.hpp>
 #include <terse/text/bpe_trainer.hpp>
 #include <terse/text/utf8.hpp>
@@ -144,24 +144,42 @@ TrainingInputs read_training(const Options& given, const RunFolder& folder) {
   return inputs;
 }
 
+namespace {
+
+/// The compiled-in model that writes texts with weights of these sizes. `told_by`: the file that has them, for the message.
+const ModelEntry& entry_for_texts(const Options& options, const io::ModelSizes& sizes, const std::filesystem::path& told_by) {
+  const std::string precision = options.precision != "auto" ? options.precision : options.device == "cuda" ? precision_of_gpus() : "fp32";
+  const ModelEntry* const entry = of_size(sizes, precision, options.device);
+  if (entry == nullptr) fail(Failure::bad_input, told_by.string(), ": no model of ", sizes.words(), " in ", precision, " is compiled in, only ", models_in_words(options.device));
+  return *entry;
+}
+
+}  // namespace
+
 Checkpoint open_checkpoint(const Options& options) {
   auto folder = options.checkpoint;
+  if (const auto gguf = gguf_of(folder); !gguf.empty()) {
+    Checkpoint checkpoint{gguf, io::load_tokenizer(gguf), &entry_for_texts(options, io::read_sizes(io::GgufFile::open(gguf)), gguf)};
+    require_fit(checkpoint.tokenizer, gguf, *checkpoint.entry);
+    return checkpoint;
+  }
   if (folder.empty()) {
     folder = options.out / "best";
     if (!std::filesystem::exists(folder)) folder = options.out / "checkpoint";
     if (!std::filesystem::exists(folder)) fail(Failure::bad_input, options.out.string(), ": no best/ or checkpoint/ in it; train first, or name one with --checkpoint");
   } else if (!std::filesystem::is_directory(folder)) {
-    fail(Failure::bad_input, folder.string(), ": not a folder; --checkpoint names the folder of model.safetensors");
+    fail(Failure::bad_input, folder.string(), ": not a folder; --checkpoint names the folder of model.safetensors, or a .gguf file");
   }
   const auto sizes = io::read_config(folder / "config.json");
-  const std::string precision = options.precision != "auto" ? options.precision : options.device == "cuda" ? precision_of_gpus() : "fp32";
-  const ModelEntry* entry = of_size(sizes, precision, options.device);
-  if (entry == nullptr)
-    fail(Failure::bad_input, (folder / "config.json").string(), ": no model of ", sizes.words(), " in ", precision, " is compiled in, only ",
-         models_in_words(options.device));
-  Checkpoint checkpoint{folder, text::Bpe::load(folder), entry};
-  require_fit(checkpoint.tokenizer, folder, *entry);
+  Checkpoint checkpoint{folder / "model.safetensors", text::Bpe::load(folder), &entry_for_texts(options, sizes, folder / "config.json")};
+  require_fit(checkpoint.tokenizer, folder, *checkpoint.entry);
   return checkpoint;
+}
+
+Checkpoint open_initial(const Options& options, const text::Bpe& tokenizer) {
+  const ModelEntry& trained = find_model(options, true);
+  const ModelEntry& entry = entry_for_texts(options, trained.sizes, initial_file(options));
+  return {initial_weights(options, entry), tokenizer, &entry};
 }
 
 std::string text_of(const text::Bpe& tokenizer, std::span<const TokenId> ids) {

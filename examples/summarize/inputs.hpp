@@ -44,16 +44,18 @@ text::Bpe training_tokenizer(const Options& options, const ModelEntry& entry, co
 
 /// A trained model on disk.
 struct Checkpoint {
-  std::filesystem::path folder;
+  std::filesystem::path weights;  ///< model.safetensors of a folder, or a .gguf file
   text::Bpe tokenizer;
   const ModelEntry* entry;
 
-  std::filesystem::path weights() const { return folder / "model.safetensors"; }
+  std::filesystem::path folder() const { return weights.parent_path(); }
   std::string text(std::span<const TokenId> ids) const { return text_of(tokenizer, ids); }
 };
 
 /// --checkpoint, else best/ or checkpoint/ of --out; the compiled-in model of its size.
 Checkpoint open_checkpoint(const Options& options);
+/// What --init names, for texts before it is trained.
+Checkpoint open_initial(const Options& options, const text::Bpe& tokenizer);
 
 /// The models compiled in for a device, or for all, each with its precisions: "demo (fp32, bf16), tiny (fp32)".
 std::string models_in_words(const std::string& device = "");

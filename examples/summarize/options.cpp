@@ -53,6 +53,7 @@ void Options::require_possible() const {
   if (reproducible && !std::has_single_bit(static_cast<unsigned long>(ranks * accumulate)))
     fail(Failure::usage, "--reproducible needs ranks x accumulate to be a power of two: ", ranks, " x ", accumulate, " is ", ranks * accumulate,
          "; choose another --accumulate or --ranks");
+  if (zero_shot && init == "scratch") fail(Failure::usage, "--zero-shot judges the model that --init names; name one, or leave it out");
   if (reproducible && reduce_dtype != "fp32") fail(Failure::usage, "--reproducible sums gradients in fp32: leave out --reduce-dtype ", reduce_dtype);
   if (reproducible && device == "cuda" && ranks > 2)
     fail(Failure::usage, "--reproducible on GPUs holds for up to 2 ranks, whose sum has one order; ", ranks, " asked; use --device cpu, or leave it out");
@@ -221,7 +222,7 @@ void add_answers(CLI::App& command, Options& o, const std::string& output, const
 }
 
 void add_checkpoint(CLI::App& command, Options& o) {
-  command.add_option("--checkpoint", o.checkpoint, "folder of a trained model; default: best/ of --out, else checkpoint/");
+  command.add_option("--checkpoint", o.checkpoint, "folder of a trained model, or a .gguf file; default: best/ of --out, else checkpoint/");
   command.add_option("--out", o.out, "folder of the run")->capture_default_str();
 }
 
@@ -242,6 +243,7 @@ void add_training_command(CLI::App& app, Options& o, const std::string& name, co
   add_starting_again(command, o);
   if (name != "run") return;
   command.add_option("--test", o.test, "CSV with the columns id, dialogue to write submission.csv for; default: the validation rows");
+  command.add_flag("--zero-shot", o.zero_shot, "judge the --init model before training too: zero-shot/, and beside the others in report.html");
   add_answers(command, o, "submission.csv to write; default: into --out", "print evaluation.json on stdout");
   add_decoding(command, o);
 }

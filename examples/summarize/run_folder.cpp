@@ -12,7 +12,8 @@ namespace {
 using nlohmann::ordered_json;
 
 const char* const files_of_a_run[] = {"run.json",        "state",             "checkpoint",     "best",       "metrics.jsonl",
-                                      "evaluation.json", "predictions.jsonl", "submission.csv", "report.html"};
+                                      "evaluation.json", "predictions.jsonl", "submission.csv", "report.html",
+                                      "zero-shot"};
 
 /// What a step's samples are counted from; empty if they are all there, else the name of one that isn't.
 std::string missing_size(const nlohmann::json& settings) {

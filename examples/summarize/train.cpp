@@ -277,6 +277,7 @@ int run(const Options& options, const TrainingInputs& inputs, text::Dialogues te
   text::drop_empty(validation);  // the training has warned of them; a submission keeps them
   auto prediction = options, evaluation = options;
   prediction.after_training = evaluation.after_training = true, evaluation.output.clear();  // --output names the submission
+  if (options.zero_shot && !validation.rows.empty()) evaluate_zero_shot(evaluation, open_initial(options, checkpoint.tokenizer), validation);
   if (validation.rows.empty())
     std::cerr << program_name() << ": warning: no row is left to validate with, so nothing was evaluated; raise --validation-split or name a --validation file\n";
   else

@@ -225,6 +225,31 @@ TEST_CASE("a damaged state is exit 3, named by file") {
   CHECK(job.metrics("out").size() == 4);
 }
 
+TEST_CASE("--zero-shot judges the model that --init names beside the one that is trained") {
+  const SmallJob job;
+  job.train("first");
+  const Arguments run{"run", "--data", job.data(), "--init", job.file("first/checkpoint"), "--precision", "fp32", "--steps", "2", "--batch", "2", "--accumulate", "1", "--threads", "1", "--warmup", "1",
+                      "--lr", "0.01", "--max-new", "6", "--greedy", "--limit", "2", "--zero-shot", "--out", job.file("out")};
+  const auto result = succeed(run);
+  CHECK(result.out.find("zero-shot: ROUGE F1 on 2 dialogues") < result.out.find("\nROUGE F1 on 2 dialogues"));
+  const auto before = json_lines_of(content_of(job.folder() / "out/zero-shot/predictions.jsonl")), after = json_lines_of(content_of(job.folder() / "out/predictions.jsonl"));
+  REQUIRE(before.size() == 2);
+  for (std::size_t i = 0; i < before.size(); ++i) CHECK(before[i]["id"] == after[i]["id"]);
+  const auto page = content_of(job.folder() / "out/report.html");
+  CHECK(page.find("Before training") != std::string::npos);
+  CHECK(page.find("before training</th>") != std::string::npos);
+
+  // What the initial model itself writes is what evaluate says of it.
+  succeed({"evaluate", "--data", job.data(), "--checkpoint", job.file("first/checkpoint"), "--precision", "fp32", "--max-new", "6", "--greedy", "--threads", "1", "--out", job.file("alone")});
+  for (const auto& line : json_lines_of(content_of(job.folder() / "alone/predictions.jsonl")))
+    for (const auto& own : before)
+      if (line["id"] == own["id"]) CHECK(line["summary"] == own["summary"]);
+
+  const auto again = succeed(run + Arguments{"--overwrite", "--json"});
+  CHECK(json::parse(again.out).contains("rougeL"));
+  check_error(terse_summarize({"run", "--data", job.data(), "--model", "demo", "--zero-shot", "--out", job.file("other")}), 2, {"--zero-shot", "--init"});
+}
+
 TEST_CASE("--init names the model that is meant where --model isn't given, and --resume remembers it") {
   const SmallJob job;
   job.train("out");

@@ -130,6 +130,7 @@ inline void curves(Html& html, const RunFiles& files) {
 inline void rouge(Html& html, const RunFiles& files) {
   if (!files.evaluation.is_object()) return;
   IntervalPlot plot{"rouge", "ROUGE F1 beside lead-1", "lead-1", {}};
+  std::vector<double> before;  // of each row
   const auto inner = [&](const char* group, const char* key) {
     return files.evaluation.contains(group) && files.evaluation[group].is_object() ? number_at(files.evaluation[group], key) : std::nan("");
   };
@@ -137,6 +138,7 @@ inline void rouge(Html& html, const RunFiles& files) {
     if (const double value = number_at(files.evaluation, key); std::isfinite(value)) {
       const double low = inner("low", key), high = inner("high", key);
       plot.rows.push_back({name, value, std::isfinite(low) ? low : value, std::isfinite(high) ? high : value, inner("lead1", key)});
+      if (files.zero_shot.is_object()) before.push_back(number_at(files.zero_shot, key));
     }
   if (plot.rows.empty()) return;
   html.element("h2", {}, "ROUGE");
@@ -151,15 +153,18 @@ inline void rouge(Html& html, const RunFiles& files) {
       html.element("thead", {}, [&] {
         html.element("tr", {}, [&] {
           for (const char* name : {"", "F1", "95% interval", "lead-1"}) html.element("th", {{"scope", "col"}}, name);
+          if (!before.empty()) html.element("th", {{"scope", "col"}}, "before training");
         });
       });
       html.element("tbody", {}, [&] {
-        for (const auto& row : plot.rows)
+        for (std::size_t i = 0; i < plot.rows.size(); ++i)
           html.element("tr", {}, [&] {
+            const IntervalRow& row = plot.rows[i];
             html.element("th", {{"scope", "row"}}, row.name);
             html.element("td", {}, fixed(row.value, 4));
             html.element("td", {}, fixed(row.low, 4) + " \xE2\x80\x93 " + fixed(row.high, 4));
             html.element("td", {}, std::isfinite(row.baseline) ? fixed(row.baseline, 4) : "");
+            if (!before.empty()) html.element("td", {}, fixed(before[i], 4));
           });
       });
     });
@@ -245,6 +250,7 @@ inline void dialogues(Html& html, const RunFiles& files) {
       html.element("div", {{"class", "answers"}}, [&] {
         if (one.prediction->reference) block("reference", "Reference", *one.prediction->reference);
         block("summary", "Summary by the model", one.prediction->summary);
+        if (const auto before = files.zero_shot_summaries.find(one.prediction->id); before != files.zero_shot_summaries.end()) block("zero-shot", "Before training", before->second);
       });
     });
 }

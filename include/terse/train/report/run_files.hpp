@@ -5,6 +5,7 @@
 #include <cmath>
 #include <filesystem>
 #include <limits>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -37,6 +38,8 @@ struct RunFiles {
   long unreadable = 0;      ///< whole lines of metrics.jsonl and predictions.jsonl that are no JSON objects
   std::vector<Prediction> predictions;
   Json evaluation, run;     ///< null where there is none
+  Json zero_shot;           ///< evaluation.json of zero-shot/: before training; null where there is none
+  std::map<std::string, std::string> zero_shot_summaries;  ///< by the dialogue's id
   bool evaluation_is_older = false;  ///< than the training
 
   bool empty() const { return steps.empty() && predictions.empty() && evaluation.is_null() && run.is_null(); }
@@ -110,7 +113,8 @@ inline RunFiles read_run(const std::filesystem::path& folder) {
     if (line.contains("reference")) prediction.reference = text_at(line, "reference");
     files.predictions.push_back(std::move(prediction));
   });
-  files.evaluation = object_in(evaluation), files.run = object_in(folder / "run.json");
+  files.evaluation = object_in(evaluation), files.run = object_in(folder / "run.json"), files.zero_shot = object_in(folder / "zero-shot/evaluation.json");
+  files.unreadable += for_each_object(folder / "zero-shot/predictions.jsonl", [&](const Json& line) { files.zero_shot_summaries[text_at(line, "id")] = text_at(line, "summary"); });
   if (!files.evaluation.is_null() && !files.steps.empty()) files.evaluation_is_older = fs::last_write_time(evaluation) < fs::last_write_time(metrics);
   return files;
 }
