@@ -59,7 +59,7 @@ void decode_quantized(benchmark::State& state) {
   Cpu cpu;
   Model model(cpu);
   nn::initialize<Model>(model.flat(), 42);
-  const models::QuantizedGpt quantized(model);
+  const models::Quantized quantized(model);
   decode_texts<Fp32>(state, cpu, quantized, 1, texts_of(state));
 }
 

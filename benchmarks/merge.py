@@ -13,7 +13,7 @@ import subprocess
 import sys
 
 MILLISECONDS = {"ns": 1e-6, "us": 1e-3, "ms": 1.0, "s": 1e3}
-COUNTERS = ("roof", "GFLOP/s", "GB/s", "tokens/s", "new tokens/s", "tokens", "targets", "bytes_per_second", "items_per_second", "peak_bytes", "plan_bytes")
+COUNTERS = ("roof", "copy", "GFLOP/s", "GB/s", "tokens/s", "new tokens/s", "tokens", "targets", "bytes_per_second", "items_per_second", "peak_bytes", "plan_bytes")
 
 
 def read(path):

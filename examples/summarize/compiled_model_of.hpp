@@ -3,7 +3,7 @@
 #include <terse/dist/world.hpp>
 #include <terse/models/gpt.hpp>
 #include <terse/models/llama.hpp>
-#include <terse/models/quantized_gpt.hpp>
+#include <terse/models/quantized.hpp>
 #include <terse/nn/initialize.hpp>
 #include <terse/train/saved_state.hpp>
 
@@ -30,7 +30,8 @@ class CompiledModelOf : public CompiledModel {
     return train::plan<Model>(token_capacity, sequences,
                               {.threads = threads, .takes_workspace = train::takes_workspace<Model>(),
                                .tree_leaves = options.reproducible ? options.schedule.accumulate : 0, .micro_batches = options.schedule.micro_batches(), .capability = capability,
-                               .shards = options.shard_optimizer ? static_cast<int>(options.schedule.ranks) : 1, .ema = options.ema > 0, .bucket_bytes = options.bucket_bytes});
+                               .shards = options.shard_optimizer ? static_cast<int>(options.schedule.ranks) : 1, .ema = options.ema > 0, .bucket_bytes = options.bucket_bytes,
+                               .sends_bfloat16 = options.reduce_dtype == Dtype::bf16 && options.schedule.ranks > 1});
   }
 
   std::size_t generation_bytes(Index decode_batch) const override {
@@ -168,7 +169,7 @@ class CompiledModelOf : public CompiledModel {
 template <class Config>
 class Int8ModelOf final : public CompiledModelOf<Config, Fp32> {
   using Original = CompiledModelOf<Config, Fp32>;
-  using Model = models::QuantizedGpt<Config, Fp32>;
+  using Model = models::Quantized<typename Original::Model>;
 
  public:
   std::size_t generation_bytes(Index decode_batch) const override {

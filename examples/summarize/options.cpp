@@ -27,6 +27,7 @@ train::TrainOptions Options::train_options() const {
   result.dropout = static_cast<float>(dropout), result.label_smoothing = static_cast<float>(label_smoothing);
   result.evaluate_every = evaluate_every, result.checkpoint_every = checkpoint_every;
   result.reproducible = reproducible, result.shard_optimizer = shard_optimizer;
+  result.reduce_dtype = reduce_dtype == "bf16" ? Dtype::bf16 : Dtype::f32;
   result.trace_steps = trace.empty() ? 0 : 10;
   return result;
 }
@@ -52,6 +53,7 @@ void Options::require_possible() const {
   if (reproducible && !std::has_single_bit(static_cast<unsigned long>(ranks * accumulate)))
     fail(Failure::usage, "--reproducible needs ranks x accumulate to be a power of two: ", ranks, " x ", accumulate, " is ", ranks * accumulate,
          "; choose another --accumulate or --ranks");
+  if (reproducible && reduce_dtype != "fp32") fail(Failure::usage, "--reproducible sums gradients in fp32: leave out --reduce-dtype ", reduce_dtype);
   if (reproducible && device == "cuda" && ranks > 2)
     fail(Failure::usage, "--reproducible on GPUs holds for up to 2 ranks, whose sum has one order; ", ranks, " asked; use --device cpu, or leave it out");
   if (std::int64_t{ranks} * threads > 4096) fail(Failure::usage, "--ranks ", ranks, " x --threads ", threads, " are more than 4096 threads; ask for fewer");
@@ -156,6 +158,9 @@ void add_training(CLI::App& command, Options& o) {
   command.add_option("--evaluate-samples", o.evaluate_samples, "validation samples used while training")->check(any)->capture_default_str();
   command.add_option("--log-every", o.log_every, "steps between lines")->check(positive)->capture_default_str();
   command.add_flag("--shard-optimizer", o.shard_optimizer, "each rank keeps its part of the optimizer's state (ZeRO-1): less memory, the same numbers");
+  command.add_option("--reduce-dtype", o.reduce_dtype, "in which gradients are summed over ranks; bf16: half the bytes, rounded to 8 bits")
+      ->check(CLI::IsMember({"fp32", "bf16"}))
+      ->capture_default_str();
   command.add_option("--trace", o.trace, "file for what each rank did when in the first 10 steps, for ui.perfetto.dev or chrome://tracing");
   command.add_flag("--reproducible", o.reproducible, "the same parameters, bit for bit, however ranks x accumulate divide a step; a power of two");
 }

@@ -28,10 +28,12 @@ double operations_per_step(const io::ModelSizes& sizes, double samples) {
 
 /// What a rank does in a step of the reference job's dialogues, its share of the operations.
 train::StepWork work_of(const io::ModelSizes& sizes, const train::MemoryPlan& memory, const Options& options, double operations) {
-  const auto values = static_cast<double>(memory.gradients / sizeof(float)) / (options.reproducible ? static_cast<double>(std::bit_width(static_cast<unsigned long>(options.accumulate))) : 1);
+  const std::size_t sent = options.reduce_dtype == "bf16" ? sizeof(bfloat16) : sizeof(float);
+  const double copies = options.reproducible ? static_cast<double>(std::bit_width(static_cast<unsigned long>(options.accumulate))) : 1;
+  const double values = static_cast<double>(memory.gradients) / (copies * sizeof(float) + (sent == sizeof(bfloat16) && options.ranks > 1 ? sizeof(bfloat16) : 0));
   const double embeddings = static_cast<double>(sizes.vocabulary + sizes.context) * sizes.width;
   return {.operations = operations / options.ranks,
-          .gradient_bytes = static_cast<std::size_t>(values * sizeof(float)),
+          .gradient_bytes = static_cast<std::size_t>(values) * sent,
           .parameter_bytes = memory.parameters,
           // gradient, weight and two moments read, the latter three and the 16-bit weight written; for the average weight and average read, and the latter written
           .optimizer_bytes = static_cast<std::size_t>(values * (options.ema > 0 ? 42 : 30)),

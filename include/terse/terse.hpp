@@ -17,10 +17,11 @@
 #include <terse/io/gguf.hpp>
 #include <terse/io/lock.hpp>
 #include <terse/metrics/rouge.hpp>
+#include <terse/models/activation_checkpointing.hpp>
 #include <terse/models/gpt.hpp>
 #include <terse/models/llama.hpp>
 #include <terse/models/lora.hpp>
-#include <terse/models/quantized_gpt.hpp>
+#include <terse/models/quantized.hpp>
 #include <terse/nn/initialize.hpp>
 #include <terse/nn/module.hpp>
 #include <terse/optim/adamw.hpp>

@@ -106,6 +106,7 @@ TEST_CASE("an --out that holds a run needs --resume or --overwrite") {
   check_error(terse_summarize(job.training("out", {"--resume", "--overwrite"})), 2, {"--resume", "--overwrite"});
   // A mistake mustn't cost the run that was there.
   check_error(terse_summarize(job.training("out", {"--overwrite", "--accumulate", "3", "--reproducible"})), 2, {"power of two"});
+  check_error(terse_summarize(job.training("out", {"--overwrite", "--reproducible", "--reduce-dtype", "bf16"})), 2, {"--reproducible sums gradients in fp32", "--reduce-dtype bf16"});
   CHECK(std::filesystem::exists(job.folder() / "out/checkpoint/model.safetensors"));
   std::filesystem::remove_all(job.folder() / "out/state");
   check_error(terse_summarize(job.training("out", {"--steps", "2"})), 2, {"--overwrite"});

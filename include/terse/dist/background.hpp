@@ -20,7 +20,7 @@ namespace terse::dist::inline TERSE_ISA {
 /// Sums values over ranks one after the other while its owner goes on, who mustn't use the communicator between `begin` and `wait`.
 class BackgroundSums {
  public:
-  using Values = std::variant<std::span<float>, std::span<double>>;
+  using Values = std::variant<std::span<float>, std::span<double>, std::span<bfloat16>>;
 
   /// `communicator` must outlive it.
   explicit BackgroundSums(Communicator& communicator) : communicator_(&communicator) { waiting_.reserve(256), thread_ = std::jthread([this] { run(); }); }

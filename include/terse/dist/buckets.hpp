@@ -2,8 +2,10 @@
 #include <algorithm>
 #include <cstddef>
 
+#include <terse/core/dtype.hpp>
 #include <terse/core/slice.hpp>
 #include <terse/dist/collective.hpp>
+#include <terse/ops/cast/cpu.hpp>
 
 namespace terse::dist {
 
@@ -23,8 +25,11 @@ constexpr Buckets buckets_of(Index total, std::size_t bytes, int ranks) {
 template <class Device, class T>
 class BucketedSum {
  public:
-  BucketedSum(Collective<Device>& collective, const Buckets& buckets, bool scatters) : collective_(&collective), buckets_(buckets), scatters_(scatters) {}
+  BucketedSum(Device& device, Collective<Device>& collective, const Buckets& buckets, bool scatters)
+      : device_(&device), collective_(&collective), buckets_(buckets), scatters_(scatters) {}
 
+  /// From here on ranks send each other bfloat16, which takes as many values at `narrow` as there are in all.
+  void send_as(bfloat16* narrow) { narrow_ = narrow; }
   BucketedSum(const BucketedSum&) = delete;
   BucketedSum& operator=(const BucketedSum&) = delete;
 
@@ -37,19 +42,34 @@ class BucketedSum {
   /// Begins to sum the buckets from `first` on.
   void begin(Index first, Trace<Device>* trace) {
     for (; can_begin(first); --left_) {
-      T* const bucket = values_ + buckets_.first(left_ - 1);
-      if (scatters_) collective_->begin_reduce_scatter(bucket, buckets_.size(left_ - 1), trace);
-      else collective_->begin_all_reduce(bucket, buckets_.size(left_ - 1), trace);
+      const Index at = buckets_.first(left_ - 1), count = buckets_.size(left_ - 1);
+      if (narrow_ == nullptr) {
+        sum(values_ + at, count, trace);
+      } else {
+        ops::cast(*device_, values_ + at, narrow_ + at, count);
+        sum(narrow_ + at, count, trace);
+      }
     }
   }
   /// All is final. Ops from here on use the sums.
-  void finish(Trace<Device>* trace) { begin(0, trace), collective_->wait(); }
+  void finish(Trace<Device>* trace) {
+    begin(0, trace), collective_->wait();
+    if (narrow_ != nullptr) ops::cast(*device_, narrow_, values_, buckets_.total);
+  }
 
  private:
+  template <class Value>
+  void sum(Value* bucket, Index count, Trace<Device>* trace) {
+    if (scatters_) collective_->begin_reduce_scatter(bucket, count, trace);
+    else collective_->begin_all_reduce(bucket, count, trace);
+  }
+
+  Device* device_;
   Collective<Device>* collective_;
   Buckets buckets_;
   bool scatters_;
   T* values_ = nullptr;
+  bfloat16* narrow_ = nullptr;
   Index left_ = 0;  // buckets that aren't being summed: the first ones
 };
 

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include <terse/core/dtype.hpp>
 #include <terse/core/error.hpp>
 #include <terse/core/slice.hpp>
 
@@ -31,6 +32,12 @@ class Communicator {
   virtual void reduce_scatter(std::span<float> values) = 0;
   /// The same in double.
   virtual void reduce_scatter(std::span<double> values) = 0;
+  /// The same in half the bytes: bfloat16 is what ranks send each other, sums are in float and are rounded once. A communicator that doesn't do so itself sends floats.
+  virtual void reduce_scatter(std::span<bfloat16> values) {
+    std::vector<float> wide(values.begin(), values.end());
+    reduce_scatter(std::span(wide));
+    for (std::size_t i = 0; i < values.size(); ++i) values[i] = bfloat16(wide[i]);
+  }
   /// Everyone takes each rank's slice from it; a value is of `value_bytes` bytes.
   virtual void gather_slices(std::span<std::byte> values, std::size_t value_bytes) = 0;
   /// Everyone's bytes become those of `root`.
@@ -58,6 +65,8 @@ class Communicator {
   void all_reduce(std::span<float> values) { reduce_scatter(values), gather_slices(std::as_writable_bytes(values), sizeof(float)); }
   /// The same in double.
   void all_reduce(std::span<double> values) { reduce_scatter(values), gather_slices(std::as_writable_bytes(values), sizeof(double)); }
+  /// The same in bfloat16.
+  void all_reduce(std::span<bfloat16> values) { reduce_scatter(values), gather_slices(std::as_writable_bytes(values), sizeof(bfloat16)); }
   /// Rank `r`'s slice of `count` values.
   Slice slice(std::size_t count, int r) const { return slice_of(count, r, size()); }
 
@@ -72,6 +81,7 @@ class Solo final : public Communicator {
   int size() const override { return 1; }
   void reduce_scatter(std::span<float>) override {}
   void reduce_scatter(std::span<double>) override {}
+  void reduce_scatter(std::span<bfloat16>) override {}
   void gather_slices(std::span<std::byte>, std::size_t) override {}
   void broadcast(std::span<std::byte>, int) override {}
   std::vector<std::string> all_gather(const std::string& text) override { return {text}; }

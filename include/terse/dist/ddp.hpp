@@ -37,6 +37,7 @@ struct ReduceOptions {
   long tree_leaves = 0;          ///< of reproducible sums: the micro-batches of a rank and step, a power of two; 0: gradients are added as they come
   std::size_t bucket_bytes = 0;  ///< that are summed at a time, behind backward; 0: default_bucket_bytes
   bool scatters = false;         ///< each rank gets the sums of its shard alone: for ShardedAdamW, since other optimizers would read what isn't summed
+  Dtype dtype = Dtype::f32;      ///< what ranks send each other, f32 or bf16: half the bytes, each gradient rounded to 8 significant bits before the sum and after it
 };
 
 /// A model trained by several ranks, each on its own micro-batches; gradients are summed over ranks once a step.
@@ -54,9 +55,10 @@ class DistributedDataParallel {
   using Stream = typename Model::Stream;
   using Device = typename Model::Device;
 
-  /// Bytes of the gradient, and of the partial sums that `tree_leaves` asks for.
-  static constexpr std::size_t gradient_bytes(long tree_leaves = 0) {
-    return static_cast<std::size_t>(1 + partial_sums(tree_leaves)) * static_cast<std::size_t>(Model::flat_size) * sizeof(Stream);
+  /// Bytes of the gradient, of the partial sums that `tree_leaves` asks for, and of what ranks send each other where that is bfloat16.
+  static constexpr std::size_t gradient_bytes(long tree_leaves = 0, bool sends_bfloat16 = false) {
+    const auto values = static_cast<std::size_t>(Model::flat_size);
+    return static_cast<std::size_t>(1 + partial_sums(tree_leaves)) * values * sizeof(Stream) + (sends_bfloat16 ? round_up(values * sizeof(bfloat16), alignment_bytes) : 0);
   }
   /// Activations kept from forward to backward, for micro-batches of up to `capacity`.
   static constexpr std::size_t saved_bytes(Extent capacity) { return bytes_needed<typename Model::Saved>(BatchStaging::extent(capacity)); }
@@ -67,20 +69,21 @@ class DistributedDataParallel {
   }
 
   /// Every rank's parameters become rank 0's.
-  /// Errors     Failure::usage: tree_leaves isn't a power of two
+  /// Errors     Failure::usage: tree_leaves isn't a power of two; the dtype is another one, or bf16 with tree_leaves, whose bits it would spoil
   DistributedDataParallel(Model& model, Communicator& communicator, Extent capacity, const ReduceOptions& options = {})
       : model_(&model),
         communicator_(&communicator),
         shard_(shard_of(options, communicator)),
-        sum_(collective_, buckets_of<Stream>(Model::flat_size, options.bucket_bytes, communicator.size()), !shard_.is_whole()),
+        sum_(model.device(), collective_, buckets_of<Stream>(Model::flat_size, options.bucket_bytes, communicator.size()), !shard_.is_whole()),
         staging_(model.device(), capacity),
-        memory_(model.device().allocate(gradient_bytes(checked(options.tree_leaves)) + saved_bytes(capacity) + scratch_bytes(capacity) - BatchStaging::bytes(capacity))),
+        memory_(model.device().allocate(gradient_bytes(checked(options).tree_leaves, sends_bfloat16(options, communicator)) + saved_bytes(capacity) + scratch_bytes(capacity) - BatchStaging::bytes(capacity))),
         capacity_(capacity),
         tree_leaves_(options.tree_leaves),
         collective_(model.device(), communicator) {
     Arena arena(memory_.data(), memory_.bytes());
     flat_gradient_ = arena.take<Stream>(Model::flat_size);
     for (int level = 0; level < partial_sums(tree_leaves_); ++level) partial_sums_[static_cast<std::size_t>(level)] = arena.take<Stream>(Model::flat_size);
+    if (sends_bfloat16(options, communicator)) sum_.send_as(arena.take<bfloat16>(Model::flat_size));
     nn::bind(gradients_, flat_gradient_);
     carve(arena, saved_, BatchStaging::extent(capacity));
     carve(arena, scratch_, BatchStaging::extent(capacity));
@@ -261,11 +264,14 @@ class DistributedDataParallel {
   }
 
   static constexpr int partial_sums(long tree_leaves) { return tree_leaves > 0 ? static_cast<int>(std::bit_width(static_cast<unsigned long>(tree_leaves))) - 1 : 0; }
-  static long checked(long tree_leaves) {
-    if (tree_leaves < 0 || (tree_leaves > 0 && !std::has_single_bit(static_cast<unsigned long>(tree_leaves))))
-      fail(Failure::usage, "reproducible sums need a power of two of micro-batches a rank and step: ", tree_leaves, " given");
-    return tree_leaves;
+  static const ReduceOptions& checked(const ReduceOptions& options) {
+    if (options.tree_leaves < 0 || (options.tree_leaves > 0 && !std::has_single_bit(static_cast<unsigned long>(options.tree_leaves))))
+      fail(Failure::usage, "reproducible sums need a power of two of micro-batches a rank and step: ", options.tree_leaves, " given");
+    if (options.dtype != Dtype::f32 && options.dtype != Dtype::bf16) fail(Failure::usage, "gradients are summed over ranks in fp32 or bf16, not in ", name_of(options.dtype));
+    if (options.dtype != Dtype::f32 && options.tree_leaves > 0) fail(Failure::usage, "reproducible sums are in fp32: in ", name_of(options.dtype), " they would depend on the number of ranks");
+    return options;
   }
+  static bool sends_bfloat16(const ReduceOptions& options, const Communicator& communicator) { return options.dtype == Dtype::bf16 && communicator.size() > 1; }
 
   void open_leaf() {
     close_leaf();

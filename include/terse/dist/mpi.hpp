@@ -58,6 +58,7 @@ class Mpi final : public Communicator {
   int size() const override { return size_; }
   void reduce_scatter(std::span<float> values) override { reduce(values, MPI_FLOAT); }
   void reduce_scatter(std::span<double> values) override { reduce(values, MPI_DOUBLE); }
+  void reduce_scatter(std::span<bfloat16> values) override { reduce(values, MPI_UINT16_T); }
 
   void gather_slices(std::span<std::byte> values, std::size_t value_bytes) override {
     const std::size_t count = values.size() / value_bytes;

@@ -31,8 +31,8 @@ namespace detail {
 
 template <class T>
 constexpr ncclDataType_t nccl_type() {
-  static_assert(std::is_same_v<T, float> || std::is_same_v<T, double>, "terse: ranks add up floats and doubles");
-  return std::is_same_v<T, float> ? ncclFloat32 : ncclFloat64;
+  static_assert(std::is_same_v<T, float> || std::is_same_v<T, double> || std::is_same_v<T, bfloat16>, "terse: ranks add up float, double and bfloat16");
+  return std::is_same_v<T, float> ? ncclFloat32 : std::is_same_v<T, double> ? ncclFloat64 : ncclBfloat16;
 }
 
 }  // namespace detail

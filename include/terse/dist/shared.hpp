@@ -77,6 +77,7 @@ class Shared final : public Communicator {
   int size() const override { return size_; }
   void reduce_scatter(std::span<float> values) override { reduce(values); }
   void reduce_scatter(std::span<double> values) override { reduce(values); }
+  void reduce_scatter(std::span<bfloat16> values) override { reduce(values); }
 
   void gather_slices(std::span<std::byte> values, std::size_t value_bytes) override {
     const std::size_t count = values.size() / value_bytes, each = window_bytes / value_bytes;

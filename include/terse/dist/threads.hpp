@@ -72,6 +72,7 @@ class Threads final : public Communicator {
   int size() const override { return group_->size(); }
   void reduce_scatter(std::span<float> values) override { reduce(values); }
   void reduce_scatter(std::span<double> values) override { reduce(values); }
+  void reduce_scatter(std::span<bfloat16> values) override { reduce(values); }
   void gather_slices(std::span<std::byte> values, std::size_t value_bytes) override {
     group_->buffer(rank_) = values.data();
     group_->wait();

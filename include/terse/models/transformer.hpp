@@ -70,21 +70,26 @@ class Transformer : public TransformerModule<FamilyType, P, DeviceType> {
   /// Target rows whose logits exist at one time: at most 64 MiB of them.
   static constexpr Index head_rows = std::clamp<Index>((Index{16} << 20) / padded_V / 32 * 32, 32, 1024);
 
-  /// What backward needs of forward.
-  struct Saved {
-    Rows<Stream, C> embedded;  // (T, C)
-    std::array<typename BlockLayer::Saved, Config::layers> blocks;
+  /// What forward leaves for backward: the stream between blocks, and what `kept` blocks save. Each takes the place of the block `kept` before it, so that the last
+  /// `kept` blocks' stand there when backward begins; what the others saved it computes again (models/activation_checkpointing.hpp).
+  template <int kept>
+  struct Activations {
+    std::array<Rows<Stream, C>, Config::layers + 1> streams;  // (T, C) the embeddings, and what leaves each block
+    std::array<typename BlockLayer::Saved, kept> blocks;
     typename Norm::template Saved<Stream> norm;
-    Rows<Act, C> last;  // (T, C) after the last norm
+    Rows<Act, C> last;                                        // (T, C) after the last norm
 
     constexpr void each(auto&& visit, Extent extent) {
-      visit(embedded, extent.tokens);
+      for (auto& stream : streams) visit(stream, extent.tokens);
       for (auto& block : blocks) block.each(visit, extent);
       norm.each(visit, extent), visit(last, extent.tokens);
     }
-    /// The stream that enters block `layer`; of `layers`, the stream that leaves the last one.
-    Rows<Stream, C> stream(int layer) const { return layer == 0 ? embedded : blocks[static_cast<std::size_t>(layer - 1)].out; }
+    /// The stream that enters block l, and leaves block l - 1.
+    Rows<Stream, C> stream(int l) const { return streams[static_cast<std::size_t>(l)]; }
+    const typename BlockLayer::Saved& block(int l) const { return blocks[static_cast<std::size_t>(l % kept)]; }
   };
+  /// What backward needs of forward, all of it.
+  using Saved = Activations<Config::layers>;
 
   /// Memory that a step overwrites.
   struct Scratch {
@@ -125,16 +130,18 @@ class Transformer : public TransformerModule<FamilyType, P, DeviceType> {
   }
 
   /// Runs the batch up to the last norm.
-  void forward(const PackedBatch& batch, const ops::DropoutPlan& dropout, const Saved& saved, const Scratch& scratch) const {
-    embed(device(), weights(), batch, dropout.at(ops::DropoutSite::embedding), saved.embedded);                                   // (T, C)
+  template <int kept>
+  void forward(const PackedBatch& batch, const ops::DropoutPlan& dropout, const Activations<kept>& saved, const Scratch& scratch) const {
+    embed(device(), weights(), batch, dropout.at(ops::DropoutSite::embedding), saved.stream(0));                                  // (T, C)
     BlockLayer::Positions::prepare(device(), batch.positions, scratch.block.angles);
     for (int l = 0; l < Config::layers; ++l)
-      block(l).forward(device(), batch, dropout, l, saved.stream(l), saved.blocks[static_cast<std::size_t>(l)], scratch.block); // (T, C)
+      block(l).forward(device(), batch, dropout, l, saved.stream(l), saved.block(l), scratch.block, saved.stream(l + 1));        // (T, C)
     weights().norm.forward(device(), saved.stream(Config::layers), saved.last, saved.norm);                                       // (T, C)
   }
 
   /// Loss of each target row, into scratch.losses. Needs forward's `saved`.
-  void loss(const PackedBatch& batch, const Saved& saved, const Scratch& scratch) const {
+  template <int kept>
+  void loss(const PackedBatch& batch, const Activations<kept>& saved, const Scratch& scratch) const {
     for_head_rows(batch, scratch, [&](const Scratch& part, std::span<const std::int32_t> rows, Index first) {
       ops::gather(device(), saved.last, rows, part.head_inputs);                                                                // (n, C)
       ops::matmul_transposed(device(), part.head_inputs, head(weights()), part.logits);                                          // (n, P)
@@ -145,8 +152,8 @@ class Transformer : public TransformerModule<FamilyType, P, DeviceType> {
   /// Loss as above, its labels smoothed as the batch says, and *loss_scale times the gradient of sum over n of weights[n] * loss[n] is added to `gradients`: head and
   /// softmax on target rows only.
   /// `is_final` hears of each layer whose gradient is final, from the last to the first.
-  template <class IsFinal = nn::Unheard>
-  void backward(const PackedBatch& batch, const ops::DropoutPlan& dropout, const float* loss_scale, const Saved& saved, const Scratch& scratch,
+  template <int kept, class IsFinal = nn::Unheard>
+  void backward(const PackedBatch& batch, const ops::DropoutPlan& dropout, const float* loss_scale, const Activations<kept>& saved, const Scratch& scratch,
                 Gradients& gradients, IsFinal&& is_final = {}) const {
     const auto dlast = scratch.block.branch;                                                                                    // (T, C)
     ops::clear(device(), dlast);
@@ -166,7 +173,8 @@ class Transformer : public TransformerModule<FamilyType, P, DeviceType> {
     is_final(gradients.norm);
     for (int l = Config::layers - 1; l >= 0; --l) {
       auto& gradient = gradients.blocks[static_cast<std::size_t>(l)];
-      block(l).backward(device(), batch, dropout, l, saved.stream(l), saved.blocks[static_cast<std::size_t>(l)], scratch.block, scratch.dstream, gradient);
+      if (l < Config::layers - kept) block(l).recompute(device(), batch, dropout, l, saved.stream(l), saved.block(l), scratch.block);
+      block(l).backward(device(), batch, dropout, l, saved.stream(l), saved.block(l), scratch.block, scratch.dstream, gradient);
       is_final(gradient);
     }
     if constexpr (trains_embeddings) embed_backward(batch, dropout.at(ops::DropoutSite::embedding), scratch.dstream, gradients);
@@ -210,7 +218,7 @@ class Transformer : public TransformerModule<FamilyType, P, DeviceType> {
     infer_with(device(), weights(), logits_of, rows, ask, cache, scratch);
   }
 
-  /// The lines of infer, for weights whose linear layers may be others (models/quantized_gpt.hpp): logits_of(x, logits) is theirs, `input` what the layers take besides.
+  /// The lines of infer, for weights whose linear layers may be others (models/quantized.hpp): logits_of(x, logits) is theirs, `input` what the layers take besides.
   template <class Weights, class LogitsOf>
   static void infer_with(Device& device, const Weights& weights, const LogitsOf& logits_of, const ops::CacheRows& rows, std::span<const std::int32_t> ask, const Cache& cache,
                          InferenceScratch scratch, const auto&... input) {

@@ -84,36 +84,50 @@ struct Block {
   NormLayer norm2;
   MlpLayer mlp;
 
-  /// What backward needs; norms and activation are computed again from it, which is cheaper than keeping them.
+  /// What backward needs besides x; norms and activation are computed again from it, which is cheaper than keeping them.
   struct Saved {
     typename NormLayer::template Saved<Stream> norm1, norm2;
     typename AttentionLayer::Saved attention;
     Rows<Stream, C> middle;  // (T, C)
     typename MlpLayer::Saved mlp;
-    Rows<Stream, C> out;     // (T, C)
 
     constexpr void each(auto&& visit, Extent extent) {
       norm1.each(visit, extent), norm2.each(visit, extent), attention.each(visit, extent);
-      visit(middle, extent.tokens), mlp.each(visit, extent), visit(out, extent.tokens);
+      visit(middle, extent.tokens), mlp.each(visit, extent);
     }
   };
 
-  /// x (T, C) -> saved.out (T, C); `layer` keys the dropout.
+  /// The first part of forward, up to the MLP's second product: it fills `saved` from x (T, C); `layer` keys the dropout.
   template <class Device>
-  void forward(Device& device, const PackedBatch& batch, const ops::DropoutPlan& dropout, int layer, Rows<Stream, C> x, const Saved& saved,
-               const Scratch& scratch) const {
+  void forward_to_hidden(Device& device, const PackedBatch& batch, const ops::DropoutPlan& dropout, int layer, Rows<Stream, C> x, const Saved& saved,
+                         const Scratch& scratch) const {
     using enum ops::DropoutSite;
     norm1.forward(device, x, scratch.normed, saved.norm1);                                                            // (T, C)
     attention.forward(device, batch, dropout.at(attention_probabilities, layer), scratch.normed, scratch.angles, saved.attention);
     attention.projection.join(device, batch, dropout.at(attention_projection, layer), saved.attention.attended, scratch.branch, x, saved.middle,
-                              saved.attention.of_projection);
+                              saved.attention.of_projection);                                                         // (T, C)
 
     norm2.forward(device, mlp_input(x, saved), scratch.normed, saved.norm2);                                          // (T, C)
     mlp.forward(device, scratch.normed, saved.mlp, scratch.activated());                                              // (T, M)
-    mlp.down.join(device, batch, dropout.at(mlp_projection, layer), scratch.activated(), scratch.branch, saved.middle, saved.out, saved.mlp.of_down);
   }
 
-  /// The same lines upwards; `dstream` (T, C) is d out, and becomes d x.
+  /// x (T, C) -> out (T, C).
+  template <class Device>
+  void forward(Device& device, const PackedBatch& batch, const ops::DropoutPlan& dropout, int layer, Rows<Stream, C> x, const Saved& saved,
+               const Scratch& scratch, Rows<Stream, C> out) const {
+    forward_to_hidden(device, batch, dropout, layer, x, saved, scratch);
+    mlp.down.join(device, batch, dropout.at(ops::DropoutSite::mlp_projection, layer), scratch.activated(), scratch.branch, saved.middle, out, saved.mlp.of_down);
+  }
+
+  /// `saved` as forward left it, from the same x, without out.
+  template <class Device>
+  void recompute(Device& device, const PackedBatch& batch, const ops::DropoutPlan& dropout, int layer, Rows<Stream, C> x, const Saved& saved,
+                 const Scratch& scratch) const {
+    forward_to_hidden(device, batch, dropout, layer, x, saved, scratch);
+    mlp.down.save(device, scratch.activated(), saved.mlp.of_down);
+  }
+
+  /// The lines of forward upwards; `dstream` (T, C) is d out, and becomes d x.
   template <class Device>
   void backward(Device& device, const PackedBatch& batch, const ops::DropoutPlan& dropout, int layer, Rows<Stream, C> x, const Saved& saved,
                 const Scratch& scratch, Rows<Stream, C> dstream, auto& gradient) const {

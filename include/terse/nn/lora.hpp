@@ -65,11 +65,8 @@ struct LoraProjection {
   template <class Device, Real X, Real Y, class Act>
   void forward(Device& device, Rows<X, In> x, Rows<Y, Out> y, const Saved<Act>& saved) const {
     ops::matmul_transposed(device, x, weight(), y);
-    for_each_part([&]<std::size_t i>(const auto& part, Constant<i>) {
-      ops::matmul_transposed(device, x, part.a, saved.low[i]);
-      ops::scale(device, saved.low[i], scale);
-      ops::matmul_transposed(device, saved.low[i], part.b, columns<i>(y), Write::accumulate);
-    });
+    save(device, x, saved);
+    for_each_part([&]<std::size_t i>(const auto& part, Constant<i>) { ops::matmul_transposed(device, saved.low[i], part.b, columns<i>(y), Write::accumulate); });
   }
 
   /// out = stream + dropout(y): a branch joins the residual stream. `branch` is overwritten.
@@ -78,6 +75,15 @@ struct LoraProjection {
             const Saved<Act>& saved) const {
     forward(device, x, branch, saved);
     ops::residual<S, Out>(device, batch, dropout, stream, branch, out);
+  }
+
+  /// What backward needs besides x and dy, as forward and join leave it: s x aᵀ of each part.
+  template <class Device, Real X, class Act>
+  void save(Device& device, Rows<X, In> x, const Saved<Act>& saved) const {
+    for_each_part([&]<std::size_t i>(const auto& part, Constant<i>) {
+      ops::matmul_transposed(device, x, part.a, saved.low[i]);
+      ops::scale(device, saved.low[i], scale);
+    });
   }
 
   /// dx, and the gradients of a and b, which are added to. Needs forward's x and saved, which it overwrites.

@@ -69,6 +69,10 @@ struct Projection {
     ops::residual<S, Out>(device, batch, dropout, stream, branch, out);
   }
 
+  /// What backward needs besides x and dy, as forward and join leave it: nothing.
+  template <class Device, Real X>
+  void save(Device& /*device*/, Rows<X, In> /*x*/, NoViews) const {}
+
   /// As forward, batch-invariant: see ops/matmul/op.hpp.
   template <class Device, Real X, Real Y>
   void infer(Device& device, Rows<X, In> x, Rows<Y, Out> y) const {

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <span>
 
+#include <terse/core/dtype.hpp>
 #include <terse/core/error.hpp>
 #include <terse/nn/model.hpp>
 #include <terse/optim/layer_decay.hpp>
@@ -27,6 +28,7 @@ struct TrainOptions {
   long checkpoint_every = 0;    ///< steps between on_checkpoint; 0: only at the end
   bool reproducible = false;    ///< the same bits however ranks x accumulate divide a step; they must be a power of two (dist/ddp.hpp says what it costs)
   bool shard_optimizer = false; ///< each rank keeps its part of the optimizer's state alone (dist/sharded_adamw.hpp)
+  Dtype reduce_dtype = Dtype::f32;  ///< in which gradients are summed over ranks: f32, or bf16 for half the bytes (dist::ReduceOptions::dtype)
   std::size_t bucket_bytes = 0; ///< of gradients that are summed over ranks at a time while backward runs; 0: dist::default_bucket_bytes
   long trace_steps = 0;         ///< how many steps, from the first of this run, Trainer::spans tells of
 };

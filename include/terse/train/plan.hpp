@@ -69,6 +69,7 @@ struct PlanOptions {
   int shards = 1;              ///< ranks that share the optimizer's state out among them; 1: each has all of it
   bool ema = false;            ///< weights are averaged
   std::size_t bucket_bytes = 0;  ///< as DistributedDataParallel's
+  bool sends_bfloat16 = false;   ///< gradients are summed over several ranks in bf16
 };
 
 /// The plan for micro-batches of up to `tokens` tokens in up to `sequences` documents.
@@ -80,7 +81,7 @@ constexpr MemoryPlan plan(Index tokens, Index sequences, const PlanOptions& opti
   const Shard shard = options.shards > 1 ? Shard{dist::buckets_of<typename Model::Stream>(Model::flat_size, options.bucket_bytes, options.shards), 0, options.shards}
                                          : Shard::whole(Model::flat_size);
   return {.parameters = static_cast<std::size_t>(Model::flat_size) * sizeof(typename Model::Parameter),
-          .gradients = Ddp::gradient_bytes(options.tree_leaves),
+          .gradients = Ddp::gradient_bytes(options.tree_leaves, options.sends_bfloat16),
           .optimizer = optim::AdamW<Model>::bytes(shard),
           .ema = options.ema ? optim::Ema<Model>::bytes(shard) : 0,
           .activations = Ddp::saved_bytes(capacity),

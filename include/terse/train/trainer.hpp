@@ -58,7 +58,7 @@ class Trainer<ModelType> {
         capacity_(capacity()),
         storage_(capacity_),
         ddp_(reserve(model, capacity_.tokens), communicator, {capacity_.tokens, capacity_.sequences},
-             {.tree_leaves = tree_leaves(options), .bucket_bytes = options.bucket_bytes, .scatters = options.shard_optimizer && communicator.size() > 1}),
+             {.tree_leaves = tree_leaves(options), .bucket_bytes = options.bucket_bytes, .scatters = options.shard_optimizer && communicator.size() > 1, .dtype = options.reduce_dtype}),
         adamw_(ddp_),
         tensors_(ddp_, adamw_, ema_),
         reports_(model.device(), options.schedule.micro_batches()),

@@ -1,5 +1,6 @@
 // What training GPT-2 124M takes of a GPU, known to the compiler; and that a run takes so much.
 #include <terse/cuda.hpp>
+#include <terse/models/activation_checkpointing.hpp>
 
 #include "support/catch.hpp"
 #include "support/gpu.hpp"
@@ -15,6 +16,14 @@ static_assert(usual <= 5 * GB);
 static_assert(largest <= 9 * GB);
 static_assert(train::fits<Gpt2, train::gpus::t4>);
 
+// With activation checkpointing a quarter of the activations (docs/memory.md), and the rest as it was.
+using CheckpointedGpt2 = models::ActivationCheckpointing<Gpt2>;
+constexpr train::MemoryPlan all = train::plan<Gpt2>(16 * 1024, 16), checkpointed = train::plan<CheckpointedGpt2>(16 * 1024, 16);
+static_assert(checkpointed.activations * 100 <= all.activations * 26);
+static_assert(all.total() - checkpointed.total() == all.activations - checkpointed.activations);
+using Gpt2Medium = models::Gpt<models::Gpt2Medium, Fp16Mixed, Cuda>;
+static_assert(!train::fits<Gpt2Medium, train::gpus::t4> && train::fits<models::ActivationCheckpointing<Gpt2Medium>, train::gpus::t4>);
+
 struct Small : models::Config<models::GptConfig{.vocabulary = 61, .context = 40, .layers = 2, .heads = 2, .width = 32}> {};
 
 std::size_t free_bytes() {
@@ -23,9 +32,8 @@ std::size_t free_bytes() {
   return available;
 }
 
-template <class P>
+template <class Model>
 void check_plan(double ema) {
-  using Model = models::Gpt<Small, P, Cuda>;
   std::vector<TokenId> ids;
   for (TokenId i = 0; i < 300; ++i) ids.push_back(i % 59);
   const auto samples = text::windows(ids, 23);
@@ -65,10 +73,17 @@ void check_generator(const decode::Strategy& strategy) {
 
 }  // namespace
 
-TEST_CASE("GPT-2 124M in fp16, 16 samples: bytes of a GPU") { WARN("16 x 260 tokens: " << usual << ", 16 x 1024: " << largest); }
+TEST_CASE("GPT-2 124M in fp16, 16 samples: bytes of a GPU") {
+  WARN("16 x 260 tokens: " << usual << ", 16 x 1024: " << largest << "; with activation checkpointing " << train::plan<CheckpointedGpt2>(16 * 260, 16).total() << ", "
+                            << checkpointed.total());
+}
 
 TEST_CASE("the plan is what is allocated, to the byte") {
-  for (const double ema : {0.0, 0.9}) check_plan<Fp32>(ema), check_plan<Fp16Mixed>(ema);
+  for (const double ema : {0.0, 0.9}) {
+    check_plan<models::Gpt<Small, Fp32, Cuda>>(ema);
+    check_plan<models::Gpt<Small, Fp16Mixed, Cuda>>(ema);
+  }
+  check_plan<models::ActivationCheckpointing<models::Gpt<Small, Fp16Mixed, Cuda>>>(0);
 }
 
 TEST_CASE("what a generator takes is known too, whatever the strategy") {

@@ -1,5 +1,6 @@
 // A training step's whole: a GPT and a Llama in a Trainer, on the emulated GPUs and on the CPU.
 #include <terse/cuda.hpp>
+#include <terse/models/activation_checkpointing.hpp>
 #include <terse/models/llama.hpp>
 
 #include <cmath>
@@ -43,11 +44,12 @@ struct Run {
 /// What a run may be told besides the usual.
 struct Recipe {
   bool shards = false, all = false;
+  Dtype reduce_dtype = Dtype::f32;
 };
 
-template <class P, class Device, class Config = Small>
-Run train_on(int ranks, long steps, Recipe recipe = {}) {
-  using Model = models::Model<Config, P, Device>;
+template <class Model>
+Run train(int ranks, long steps, Recipe recipe = {}) {
+  using Device = typename Model::Device;
   const auto data = samples();
   const auto halves = text::split(data.size(), 0.1, 42);
   Run run;
@@ -57,7 +59,7 @@ Run train_on(int ranks, long steps, Recipe recipe = {}) {
     train::Trainer<Model> trainer(model, communicator, {data, halves.training, data, halves.validation},
                                   {.schedule = {.batch = batch, .accumulate = 2, .ranks = ranks, .steps = steps}, .rates = {.lr = 1e-3, .warmup = 5, .decay = steps},
                                    .layer_decay = recipe.all ? 0.7 : 1.0, .dropout = 0.1f, .label_smoothing = recipe.all ? 0.1f : 0.0f, .ema = recipe.all ? 0.8 : 0.0,
-                                   .evaluate_every = recipe.all ? 2 : 10, .shard_optimizer = recipe.shards, .bucket_bytes = 8192});  // sums over ranks behind backward
+                                   .evaluate_every = recipe.all ? 2 : 10, .shard_optimizer = recipe.shards, .reduce_dtype = recipe.reduce_dtype, .bucket_bytes = 8192});  // sums over ranks behind backward
     if (communicator.is_first()) trainer.write(train::StateTensor::parameters, [](float* parameters) { nn::initialize<Model>(parameters, 42); });
     trainer.share_parameters();
     trainer.rehearse();
@@ -70,6 +72,11 @@ Run train_on(int ranks, long steps, Recipe recipe = {}) {
     });
   });
   return run;
+}
+
+template <class P, class Device, class Config = Small>
+Run train_on(int ranks, long steps, Recipe recipe = {}) {
+  return train<models::Model<Config, P, Device>>(ranks, steps, recipe);
 }
 
 /// Two where they can be had; else one, and the test says so.
@@ -94,12 +101,30 @@ void check_alike(const Run& a, const Run& b, double tolerance) {
   }
 }
 
+void check_equal(const Run& a, const Run& b) {
+  REQUIRE(a.steps.size() == b.steps.size());
+  for (std::size_t i = 0; i < a.steps.size(); ++i) CHECK((a.steps[i].loss == b.steps[i].loss && a.steps[i].grad_norm == b.steps[i].grad_norm));
+  CHECK(a.parameters == b.parameters);
+}
+
+template <class P, class Config>
+void check_activation_checkpointing(int ranks) {
+  check_equal(train<models::ActivationCheckpointing<models::Model<Config, P, Cuda>>>(ranks, some), train_on<P, Cuda, Config>(ranks, some));
+}
+
 }  // namespace
 
 TEST_CASE("fp32: losses and norms follow the CPU's for 20 steps") { check_alike(train_on<Fp32, Cuda>(1, many), train_on<Fp32, Cpu>(1, many), 1e-4); }
 
 TEST_CASE("Llama, fp32: losses and norms follow the CPU's") {
   if constexpr (!is_sanitized) check_alike(train_on<Fp32, Cuda, SmallLlama>(1, few), train_on<Fp32, Cpu, SmallLlama>(1, few), 1e-4);
+}
+
+TEST_CASE("activation checkpointing: the bits of a run without") {
+  if constexpr (!is_sanitized) {
+    check_activation_checkpointing<Fp32, Small>(gpus());
+    check_activation_checkpointing<Fp16Mixed, SmallLlama>(1);
+  }
 }
 
 TEST_CASE("two GPUs: as two CPU ranks") {
@@ -112,6 +137,15 @@ TEST_CASE("two GPUs, the optimizer in shards: the bits of whole ones") {
     if (gpus() == 2) {
       CHECK(train_on<Fp32, Cuda>(2, few, {.shards = true}).parameters == train_on<Fp32, Cuda>(2, few).parameters);
       CHECK(train_on<Fp16Mixed, Cuda>(2, few, {.shards = true}).parameters == train_on<Fp16Mixed, Cuda>(2, few).parameters);
+    }
+}
+
+TEST_CASE("two GPUs whose gradients are summed in bf16: as two CPU ranks, whole and in shards") {
+  if constexpr (!is_sanitized)
+    if (gpus() == 2) {
+      const Run whole = train_on<Fp32, Cuda>(2, few, {.reduce_dtype = Dtype::bf16});
+      check_alike(whole, train_on<Fp32, Cpu>(2, few, {.reduce_dtype = Dtype::bf16}), 1e-3);
+      CHECK(train_on<Fp32, Cuda>(2, few, {.shards = true, .reduce_dtype = Dtype::bf16}).parameters == whole.parameters);
     }
 }
 

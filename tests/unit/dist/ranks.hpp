@@ -36,6 +36,16 @@ inline void check_communicator(terse::dist::Communicator& communicator, std::siz
   communicator.all_reduce(std::span<float>(values));
   for (std::size_t i = 0; i < count; ++i) require(values[i] == expected(i), "sum ", i, " is ", values[i], " for ", expected(i));
 
+  // In bfloat16: what is sent is rounded, their sum as floats is in the same order, and is rounded once.
+  std::vector<terse::bfloat16> narrow(count);
+  for (std::size_t i = 0; i < count; ++i) narrow[i] = terse::bfloat16(own[i]);
+  communicator.all_reduce(std::span(narrow));
+  for (std::size_t i = 0; i < count; ++i) {
+    std::vector<float> terms;
+    for (int r = 0; r < ranks; ++r) terms.push_back(terse::bfloat16(value_of(r, i)));
+    require(narrow[i].bits == terse::bfloat16(sum_in_a_tree(terms)).bits, "bfloat16 sum ", i, " is ", static_cast<float>(narrow[i]));
+  }
+
   values = own;
   communicator.reduce_scatter(std::span<float>(values));
   const auto mine = communicator.slice(count, rank);

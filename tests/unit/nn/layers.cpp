@@ -53,6 +53,7 @@ void check_block(const OwnedBatch& batch, float dropout_probability) {
   carve(arena, saved, batch.extent()), carve(arena, scratch, batch.extent());
 
   Bound<Block> block;
+  std::vector<double> out(static_cast<std::size_t>(batch.tokens() * C));
   const ops::DropoutPlan dropout{.probability = dropout_probability, .seed = 9};
   const Index T = batch.tokens();
   auto x = random_values(T * C, 2);
@@ -60,8 +61,8 @@ void check_block(const OwnedBatch& batch, float dropout_probability) {
   const Rows<double, C> input{x.data(), T};
   Block::Positions::prepare(cpu, batch.positions(), scratch.angles);
   const auto loss = [&] {
-    block.layer.forward(cpu, batch, dropout, 4, input, saved, scratch);
-    return dot({saved.out.data, saved.out.data + T * C}, dout);
+    block.layer.forward(cpu, batch, dropout, 4, input, saved, scratch, Rows<double, C>{out.data(), T});
+    return dot(out, dout);
   };
   loss();
   auto dstream = dout;

@@ -29,7 +29,7 @@ namespace terse::ops {
 template <Index In, Index Out>
 struct Int8Matrix {
   static_assert(In < 133'000, "terse: Int8Matrix: a sum over In would exceed 32 bits");
-  static constexpr Index panel = 96, panels = divide_up(Out, panel), depth = round_up(In, Index{4}), padded = panels * panel;
+  static constexpr Index panel = 96, panels = divide_up(Out, panel), depth = round_up(In, Index{4}), padded = panels * panel, values_in_all = In * Out;
 
   std::int8_t* values = nullptr;  // (panels, depth / 4, panel, 4)
   float* scales = nullptr;        // (padded)
