@@ -3,6 +3,8 @@
 #include <random>
 #include <thread>
 
+#include <terse/io/safetensors.hpp>
+
 #include "small_job.hpp"
 
 namespace {
@@ -22,8 +24,9 @@ void check_error(const Running::Result& result, int code, const std::vector<std:
 
 }  // namespace
 
-TEST_CASE("a run that is killed, again and again, ends with the bits of one that wasn't") {
-  const SmallJob job;
+namespace {
+
+void check_killed(const SmallJob& job, const Arguments& reproducible) {
   job.train("whole", reproducible);
   std::mt19937 random(1);
   int kills = 0;
@@ -51,6 +54,30 @@ TEST_CASE("a run that is killed, again and again, ends with the bits of one that
   CHECK(run["finished"] == true);
   CHECK(run["memory_plan"]["total"].get<long>() > 0);
   CHECK(run["settings"]["steps"] == 8);
+}
+
+}  // namespace
+
+TEST_CASE("a run that is killed, again and again, ends with the bits of one that wasn't") { check_killed(SmallJob(), reproducible); }
+
+TEST_CASE("so does one with smoothed labels, learning rates by layer and averaged weights, which are settings of the run") {
+  const SmallJob job;
+  check_killed(job, reproducible + Arguments{"--label-smoothing", "0.1", "--layer-decay", "0.8", "--ema", "0.6"});
+  for (const auto& [option, value, begun] : {std::tuple{"--label-smoothing", "0.2", "0.1"}, {"--layer-decay", "0.9", "0.8"}, {"--ema", "0.5", "0.6"}})
+    check_error(terse_summarize({"train", "--resume", "--out", job.file("whole"), "--steps", "9", option, value}), 2, {std::string(option) + " " + value, begun, "--overwrite"});
+  CHECK(json::parse(content_of(job.folder() / "whole/run.json"))["memory_plan"]["ema"].get<long>() > 0);
+
+  // What is kept to be used is the average; the state has the weights too.
+  const auto state = terse::io::SafetensorsFile::open(job.folder() / "whole/state/step-8/tensors.safetensors"), kept = terse::io::SafetensorsFile::open(job.folder() / "whole/checkpoint/model.safetensors");
+  const std::string name = "ln_f.weight";
+  const auto read = [](const auto& file, const std::string& tensor) {
+    const auto shape = file.find(tensor)->shape;
+    std::vector<float> values(static_cast<std::size_t>(shape.at(0)));
+    file.template read<float>(tensor, shape, values);
+    return values;
+  };
+  CHECK(read(kept, "transformer." + name) == read(state, "ema." + name));
+  CHECK(read(kept, "transformer." + name) != read(state, "parameters." + name));
 }
 
 TEST_CASE("a run goes on with another number of ranks, and keeps its settings") {

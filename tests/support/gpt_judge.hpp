@@ -66,16 +66,16 @@ class RelativeError {
   double difference_ = 0, norm_ = 0;
 };
 
-/// Compares a flat buffer with a file, tensor by tensor: calls report(name, relative error of the tensor), returns that of all.
+/// Compares a flat buffer with a file, tensor by tensor, whose names there begin with `prefix`: calls report(name, relative error of the tensor), returns that of all.
 /// The key third of c_attn.bias has zero true gradient: what is there is noise on both sides.
 template <class M, class Report>
-double compare(const typename M::Stream* flat, const io::SafetensorsFile& file, Report&& report) {
+double compare(const typename M::Stream* flat, const io::SafetensorsFile& file, Report&& report, const std::string& prefix = "") {
   RelativeError all;
   for (const auto& parameter : M::table) {
     const std::string name(parameter.name.view());
     const io::Shape shape = parameter.dimensions == 2 ? io::Shape{parameter.saved_rows, parameter.columns} : io::Shape{parameter.columns};
     std::vector<float> theirs(static_cast<std::size_t>(parameter.saved_rows * parameter.columns));
-    file.read<float>(name, shape, theirs);
+    file.read<float>(prefix + name, shape, theirs);
     RelativeError here;
     for (Index i = 0; i < static_cast<Index>(theirs.size()); ++i) {
       if (name.ends_with("c_attn.bias") && i / M::C == 1) continue;

@@ -180,8 +180,9 @@ class Trainer<ModelType> {
   template <class Body>
   void with_result(Body&& body) {
     if (!ema_) return body();
-    ema_->exchange(), ddp_.gather_parameters();
+    ema_->exchange();
     try {
+      ddp_.gather_parameters();
       body();
     } catch (...) {
       ema_->exchange();  // alone: the other ranks may have failed

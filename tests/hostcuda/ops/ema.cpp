@@ -11,7 +11,7 @@ TEST_CASE("the average of weights on CUDA: copied, averaged, left alone") {
       const auto first = run.input<float>(n), second = run.input<float>(n), average = run.output<float>(n);
       long step = 0;
       for (const auto* weights : {&first, &second, &first}) {
-        ops::AdamWFactors<float> of_step{.step = ++step};
+        ops::AdamWFactors<float> of_step{.is_first = ++step == 1};
         of_step.skipped = step == 3;
         const auto factors = run.values(std::vector<ops::AdamWFactors<float>>{of_step});
         run([&](auto& device, auto at) {

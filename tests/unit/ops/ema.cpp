@@ -19,7 +19,7 @@ struct EmaCase {
     S* const average = t.output<S>("average", n);  // NaN, which the first step doesn't read
     long taken = 0;
     for (const char* weights : {"first", "second", "third"}) {
-      ops::AdamWFactors<S> factors{.step = taken + 1};
+      ops::AdamWFactors<S> factors{.is_first = taken == 0};
       factors.skipped = std::string_view(weights) == "second";
       if (!factors.skipped) ++taken;
       ops::ema(cpu, op, &factors, n, t.input<S>(weights, n), average);

@@ -40,7 +40,7 @@ struct AdamWFactors {
   S rate = 0;                  ///< lr / (1 - beta1^t)
   S root = 1, epsilon = 0;     ///< sqrt(1 - beta2^t)
   S take1 = 0, beta2 = 1, take2 = 0;  ///< 1 - beta1, beta2, 1 - beta2
-  long step = 0;               ///< t
+  bool is_first = false;       ///< t is 1
   bool skipped = false;        ///< the step changes nothing
 };
 
@@ -55,7 +55,7 @@ constexpr AdamWFactors<S> adamw_factors(const AdamW& op, long t, double gradient
           .take1 = static_cast<S>(1 - op.beta1),
           .beta2 = static_cast<S>(op.beta2),
           .take2 = static_cast<S>(1 - op.beta2),
-          .step = t,
+          .is_first = t == 1,
           .skipped = false};
 }
 

@@ -36,9 +36,11 @@ inline constexpr int softmax_threads = 512;
 using ReduceStatistics = cub::BlockReduce<SoftmaxStatistics, softmax_threads>;
 using ReduceSum = cub::BlockReduce<float, softmax_threads>;
 struct SoftmaxShared {
-  ReduceStatistics::TempStorage reduce;
+  union {  // one after the other, a barrier between
+    ReduceStatistics::TempStorage reduce;
+    ReduceSum::TempStorage sum;
+  };
   SoftmaxStatistics row;
-  ReduceSum::TempStorage sum;
 };
 
 /// Of the first n of a row's logits, the same for every thread of the block. `logits` is at a multiple of 16 bytes.

@@ -14,7 +14,7 @@ namespace terse::ops {
 template <Real S>
 void ema(const Cpu& cpu, const Ema& op, const AdamWFactors<S>* factors, Index n, const S* weight, S* average) {
   if (factors->skipped) return;
-  const bool copies = factors->step == 1;
+  const bool copies = factors->is_first;
   const S taken = static_cast<S>(1 - op.decay);
   constexpr Index piece = 16384;
   cpu.parallel_for(divide_up(n, piece), [=](Index p) {

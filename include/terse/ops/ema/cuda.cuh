@@ -16,7 +16,7 @@ __global__ void ema(float take, const AdamWFactors<S>* factors, Index n, const S
   constexpr int each = 4;
   const Index first = device::first_value(each);
   if (factors->skipped) return;
-  const bool copies = factors->step == 1;
+  const bool copies = factors->is_first;
   if (device::all_inside(first, each, n)) {
     S weights[each], averages[each];
     device::load(weights, weight + first);
