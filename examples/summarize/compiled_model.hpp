@@ -32,6 +32,7 @@ struct TrainJob {
   train::TrainOptions options;
   const dist::World* world = nullptr;
   int threads = 1;                ///< per rank
+  bool activation_checkpointing = false;
   std::filesystem::path weights;  ///< safetensors to start from; empty: from scratch
   std::filesystem::path tensors;  ///< of the saved state to go on from, as are the numbers of `state`; empty: a new run
   train::RunState state;
@@ -78,7 +79,7 @@ class CompiledModel {
   virtual ~CompiledModel() = default;
 
   /// `capability`: of the GPU.
-  virtual train::MemoryPlan plan(Index token_capacity, Index sequences, int threads, const train::TrainOptions& options, int capability) const = 0;
+  virtual train::MemoryPlan plan(Index token_capacity, Index sequences, int threads, const train::TrainOptions& options, bool activation_checkpointing, int capability) const = 0;
   virtual std::size_t generation_bytes(Index decode_batch) const = 0;
   /// Trains as one rank among `communicator`'s; the observer hears on rank 0.
   virtual void train(const TrainJob& job, dist::Communicator& communicator, train::TrainObserver& observer) const = 0;

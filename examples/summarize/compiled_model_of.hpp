@@ -1,6 +1,7 @@
 #pragma once
 #include <terse/decode/generator.hpp>
 #include <terse/dist/world.hpp>
+#include <terse/models/activation_checkpointing.hpp>
 #include <terse/models/gpt.hpp>
 #include <terse/models/llama.hpp>
 #include <terse/models/quantized.hpp>
@@ -24,14 +25,15 @@ template <class Config, Precision P, class Device = Cpu>
 class CompiledModelOf : public CompiledModel {
  protected:
   using Model = models::Model<Config, P, Device>;
+  using CheckpointedModel = models::ActivationCheckpointing<Model>;
 
  public:
-  train::MemoryPlan plan(Index token_capacity, Index sequences, int threads, const train::TrainOptions& options, int capability) const override {
-    return train::plan<Model>(token_capacity, sequences,
-                              {.threads = threads, .takes_workspace = train::takes_workspace<Model>(),
-                               .tree_leaves = options.reproducible ? options.schedule.accumulate : 0, .micro_batches = options.schedule.micro_batches(), .capability = capability,
-                               .shards = options.shard_optimizer ? static_cast<int>(options.schedule.ranks) : 1, .ema = options.ema > 0, .bucket_bytes = options.bucket_bytes,
-                               .sends_bfloat16 = options.reduce_dtype == Dtype::bf16 && options.schedule.ranks > 1});
+  train::MemoryPlan plan(Index token_capacity, Index sequences, int threads, const train::TrainOptions& options, bool activation_checkpointing, int capability) const override {
+    const train::PlanOptions details{.threads = threads, .takes_workspace = train::takes_workspace<Model>(),
+                                     .tree_leaves = options.reproducible ? options.schedule.accumulate : 0, .micro_batches = options.schedule.micro_batches(), .capability = capability,
+                                     .shards = options.shard_optimizer ? static_cast<int>(options.schedule.ranks) : 1, .ema = options.ema > 0, .bucket_bytes = options.bucket_bytes,
+                                     .sends_bfloat16 = options.reduce_dtype == Dtype::bf16 && options.schedule.ranks > 1};
+    return activation_checkpointing ? train::plan<CheckpointedModel>(token_capacity, sequences, details) : train::plan<Model>(token_capacity, sequences, details);
   }
 
   std::size_t generation_bytes(Index decode_batch) const override {
@@ -39,26 +41,8 @@ class CompiledModelOf : public CompiledModel {
   }
 
   void train(const TrainJob& job, dist::Communicator& communicator, train::TrainObserver& observer) const override {
-    Device device = device_of<Device>(job.world->gpu_of(communicator), job.threads);
-    Model model(device);
-    train::Trainer<Model> trainer(model, communicator, job.data, job.options);
-    Keeper keeper(job, trainer, model, observer);
-    if (communicator.is_first()) {
-      if (!job.tensors.empty()) train::read_tensors(job.tensors, trainer);
-      else trainer.write(train::StateTensor::parameters, [&](auto* parameters) { begin(job, parameters); });
-    }
-    if (job.tensors.empty()) trainer.share_parameters();
-    else trainer.resume(job.state);
-    if (communicator.is_first())  // every rank has its memory and its parameters
-      job.on_start(plan(trainer.token_capacity(), job.options.schedule.batch, job.threads, job.options, capability_of(device)), trainer.token_capacity());
-    if (!job.tensors.empty()) trainer.on_first([&] { job.on_resume(trainer.state(), keeper.weights()); });
-    trainer.run(keeper);
-    if (job.options.trace_steps > 0) {
-      const auto spans = trainer.spans();
-      const auto events = communicator.all_gather(to_text(communicator.rank(), spans));
-      if (communicator.is_first()) job.on_trace(events, dist::share_of_sums_behind("backward", spans));
-    }
-    communicator.barrier();
+    if (job.activation_checkpointing) train_as<CheckpointedModel>(job, communicator, observer);
+    else train_as<Model>(job, communicator, observer);
   }
 
   /// Prompts are dealt to ranks like cards; texts come back in the prompts' order.
@@ -87,7 +71,7 @@ class CompiledModelOf : public CompiledModel {
 
   std::vector<train::SampleLoss> score(const ScoreJob& job) const override {
     Device device = device_of<Device>(0, job.threads);
-    Model model = load(device, job.weights);
+    CheckpointedModel model = load<CheckpointedModel>(device, job.weights);  // nothing is kept for a backward that doesn't come
     return train::sample_losses(model, job.samples, job.batch);
   }
 
@@ -107,13 +91,38 @@ class CompiledModelOf : public CompiledModel {
     return decode::Generator<Writer>(model, job.end_of_text, {.slots = slots}).generate(prompts, job.strategy, observer);
   }
 
-  static Model load(Device& device, const std::filesystem::path& weights) {
-    Model model(device);
+  template <class Loaded = Model>
+  static Loaded load(Device& device, const std::filesystem::path& weights) {
+    Loaded model(device);
     write_on_host(device, model.flat(), Model::flat_size, [&](auto* parameters) { io::read_weights<Model>(weights, parameters); });
     return model;
   }
 
  private:
+  template <class Trained>
+  void train_as(const TrainJob& job, dist::Communicator& communicator, train::TrainObserver& observer) const {
+    Device device = device_of<Device>(job.world->gpu_of(communicator), job.threads);
+    Trained model(device);
+    train::Trainer<Trained> trainer(model, communicator, job.data, job.options);
+    Keeper<Trained> keeper(job, trainer, model, observer);
+    if (communicator.is_first()) {
+      if (!job.tensors.empty()) train::read_tensors(job.tensors, trainer);
+      else trainer.write(train::StateTensor::parameters, [&](auto* parameters) { begin(job, parameters); });
+    }
+    if (job.tensors.empty()) trainer.share_parameters();
+    else trainer.resume(job.state);
+    if (communicator.is_first())  // every rank has its memory and its parameters
+      job.on_start(plan(trainer.token_capacity(), job.options.schedule.batch, job.threads, job.options, job.activation_checkpointing, capability_of(device)), trainer.token_capacity());
+    if (!job.tensors.empty()) trainer.on_first([&] { job.on_resume(trainer.state(), keeper.weights()); });
+    trainer.run(keeper);
+    if (job.options.trace_steps > 0) {
+      const auto spans = trainer.spans();
+      const auto events = communicator.all_gather(to_text(communicator.rank(), spans));
+      if (communicator.is_first()) job.on_trace(events, dist::share_of_sums_behind("backward", spans));
+    }
+    communicator.barrier();
+  }
+
   /// A rank's texts, back to where their prompts came from.
   static void deal(std::vector<decode::Generation> made, std::size_t returned, std::size_t rank, std::size_t ranks, std::vector<decode::Generation>& texts) {
     for (std::size_t i = 0; i < made.size(); ++i) texts.at((rank + i / returned * ranks) * returned + i % returned) = std::move(made[i]);
@@ -126,9 +135,10 @@ class CompiledModelOf : public CompiledModel {
   }
 
   /// Passes everything on, and sees to it that parameters are kept and validation texts written.
+  template <class Trained>
   class Keeper final : public train::TrainObserver {
    public:
-    Keeper(const TrainJob& job, const train::Trainer<Model>& trainer, const Model& model, train::TrainObserver& inner) : job_(&job), trainer_(&trainer), model_(&model), inner_(&inner) {}
+    Keeper(const TrainJob& job, const train::Trainer<Trained>& trainer, const Model& model, train::TrainObserver& inner) : job_(&job), trainer_(&trainer), model_(&model), inner_(&inner) {}
 
     TrainJob::Write weights() const {
       return [this](const std::filesystem::path& path) {
@@ -158,7 +168,7 @@ class CompiledModelOf : public CompiledModel {
     }
 
     const TrainJob* job_;
-    const train::Trainer<Model>* trainer_;
+    const train::Trainer<Trained>* trainer_;
     const Model* model_;
     train::TrainObserver* inner_;
   };

@@ -176,7 +176,7 @@ std::vector<Answer> known_problems(const Machine& machine) {
           {"NCCL errors",
            concat("NCCL_DEBUG=INFO says which call failed; NCCL_P2P_DISABLE=1 helps where GPUs can't read each other's memory", has_nccl() ? "" : ". This build has no NCCL")},
           {"out of memory", concat("`", program_name(), " plan` says before the run what it takes; ", byte_size(machine.effective_memory()),
-                                   " can be had here. Half of --batch and twice --accumulate leave the effective batch as it is")}};
+                                   " can be had here. Half of --batch and twice --accumulate leave the effective batch as it is; --activation-checkpointing costs time instead")}};
 }
 
 ordered_json to_json(const Machine& machine, const Disk& disk, const std::vector<Finding>& findings) {

@@ -162,6 +162,7 @@ void add_training(CLI::App& command, Options& o) {
   command.add_option("--reduce-dtype", o.reduce_dtype, "in which gradients are summed over ranks; bf16: half the bytes, rounded to 8 bits")
       ->check(CLI::IsMember({"fp32", "bf16"}))
       ->capture_default_str();
+  command.add_flag("--activation-checkpointing", o.activation_checkpointing, "keep only the stream between blocks and compute the rest again in backward: less memory, a fifth more time, the same numbers");
   command.add_option("--trace", o.trace, "file for what each rank did when in the first 10 steps, for ui.perfetto.dev or chrome://tracing");
   command.add_flag("--reproducible", o.reproducible, "the same parameters, bit for bit, however ranks x accumulate divide a step; a power of two");
 }

@@ -36,7 +36,7 @@ struct Options {
   std::string normalisation = "micro-batch", reduce_dtype = "fp32";
   bool shuffle = true, strict = false, zero_shot = false;
   std::uint64_t seed = 42;
-  bool reproducible = false, shard_optimizer = false;
+  bool reproducible = false, shard_optimizer = false, activation_checkpointing = false;
 
   // starting again
   std::filesystem::path config;

@@ -26,6 +26,11 @@ double operations_per_step(const io::ModelSizes& sizes, double samples) {
   return samples * 6 * (body * tokens_per_sample + head * targets_per_sample);
 }
 
+/// What of forward is computed again, by all layers but the last: 2 operations a weight and token.
+double recomputed_per_step(const io::ModelSizes& sizes, double samples) {
+  return samples * 2 * (sizes.layers - 1) * sizes.recomputed_weights_of_a_layer() * tokens_per_sample;
+}
+
 /// What a rank does in a step of the reference job's dialogues, its share of the operations.
 train::StepWork work_of(const io::ModelSizes& sizes, const train::MemoryPlan& memory, const Options& options, double operations) {
   const std::size_t sent = options.reduce_dtype == "bf16" ? sizeof(bfloat16) : sizeof(float);
@@ -78,9 +83,13 @@ int plan(const Options& options) {
   const auto schedule = options.train_options().schedule;
   const Index worst = options.batch * entry.sizes.context, usual = static_cast<Index>(static_cast<double>(options.batch) * tokens_per_sample);
   const int gpu_capability = usable_gpus().empty() ? 75 : usable_gpus().front().capability;
-  const auto plan_of = [&](Index tokens) { return model->plan(tokens, options.batch, options.threads_per_rank(), options.train_options(), gpu_capability); };
-  const auto largest = plan_of(worst), typical = plan_of(std::min(usual, worst));
-  const double operations = operations_per_step(entry.sizes, static_cast<double>(schedule.samples_per_step()));
+  const bool checkpointing = options.activation_checkpointing;
+  const auto plan_of = [&](Index tokens, bool with) { return model->plan(tokens, options.batch, options.threads_per_rank(), options.train_options(), with, gpu_capability); };
+  const auto plans_of = [&](Index tokens) { return std::pair(plan_of(tokens, checkpointing), plan_of(tokens, !checkpointing)); };
+  const auto [largest, largest_else] = plans_of(worst);
+  const auto [typical, typical_else] = plans_of(std::min(usual, worst));
+  const auto samples = static_cast<double>(schedule.samples_per_step());
+  const double recomputed = checkpointing ? recomputed_per_step(entry.sizes, samples) : 0, operations = operations_per_step(entry.sizes, samples) + recomputed;
   const auto work = work_of(entry.sizes, typical, options, operations);
   const ModelEntry* const int8 = find_compiled(entry.model, "int8", entry.device);
   const std::size_t int8_bytes = int8 == nullptr ? 0 : int8->make()->generation_bytes(options.decode_batch);
@@ -88,6 +97,10 @@ int plan(const Options& options) {
     ordered_json memory{{"typical_tokens", usual}, {"typical_bytes", train::to_json(typical)}, {"largest_tokens", worst}, {"largest_bytes", train::to_json(largest)},
                         {"generation_bytes", model->generation_bytes(options.decode_batch)}};
     if (int8 != nullptr) memory["int8_generation_bytes"] = int8_bytes;
+    const char *here = checkpointing ? "checkpointed" : "all", *otherwise = checkpointing ? "all" : "checkpointed";
+    memory["typical_activation_bytes"] = {{here, typical.activations}, {otherwise, typical_else.activations}};
+    memory["largest_activation_bytes"] = {{here, largest.activations}, {otherwise, largest_else.activations}};
+    memory["recomputed_operations_per_step"] = recomputed;
     return plan_json(options, entry, memory, work, operations);
   }
   const auto size = train::byte_size;
@@ -95,22 +108,24 @@ int plan(const Options& options) {
             << "batch " << options.batch << " x accumulate " << options.accumulate << " x ranks " << options.ranks << " = " << schedule.samples_per_step()
             << " samples a step, " << options.steps << " steps\n\n"
             << "memory of each rank            usual (" << usual << " tokens)   largest (" << worst << " tokens)\n";
-  const auto row = [&](const std::string& name, std::size_t usual_bytes, std::size_t largest_bytes) {
+  const auto row = [&](const std::string& name, std::size_t usual_bytes, std::size_t largest_bytes, const char* end = "") {
     std::string first = "  " + name, second = size(usual_bytes);
     first.resize(31, ' '), second.resize(22, ' ');
-    std::cout << first << second << size(largest_bytes) << "\n";
+    std::cout << first << second << size(largest_bytes) << end << "\n";
   };
   row("parameters", typical.parameters, largest.parameters);
   row("gradients", typical.gradients, largest.gradients);
   row("optimizer", typical.optimizer, largest.optimizer);
   if (options.ema > 0) row("ema", typical.ema, largest.ema);
-  row("saved activations", typical.activations, largest.activations);
+  row(checkpointing ? "checkpointed activations" : "saved activations", typical.activations, largest.activations);
+  row(checkpointing ? "  (all of them" : "  (checkpointed", typical_else.activations, largest_else.activations, ")");
   row("scratch", typical.scratch, largest.scratch);
   row("workspace", typical.workspace, largest.workspace);
   row("threads", typical.threads, largest.threads);
   row("total", typical.total(), largest.total());
   std::cout << "generation, " << options.decode_batch << " at a time: " << size(model->generation_bytes(options.decode_batch)) << (int8 == nullptr ? std::string() : ", in int8 " + size(int8_bytes)) << "\n\n"
-            << "a step of " << tokens_per_sample << " tokens a sample, nothing padded: " << train::fixed(operations / 1e12, 2) << " TFLOP\n"
+            << "a step of " << tokens_per_sample << " tokens a sample, nothing padded: " << train::fixed(operations / 1e12, 2) << " TFLOP"
+            << (checkpointing ? concat(", ", train::fixed(recomputed / 1e12, 2), " of them again") : std::string()) << "\n"
             << "  at 100 GFLOP/s (a laptop core or two): " << train::clock_time(operations / 1e11) << " a step, "
             << train::clock_time(operations / 1e11 * static_cast<double>(options.steps)) << " in all\n"
             << "  at 24 TFLOP/s (a T4, sustained) on each of " << options.ranks << " ranks: " << train::fixed(operations / 24e12 / options.ranks, 2) << " s a step\n";

@@ -51,7 +51,7 @@ void apply(CLI::App& command, const ordered_json& settings, const std::string& s
 /// Settings that a run may go on with otherwise than it began; batch and threads only where sums needn't be reproducible.
 bool may_change(const std::string& name, bool reproducible) {
   static const std::set<std::string> free{"data", "validation", "test", "output", "limit", "tokenizer", "init", "device", "ranks", "accumulate", "steps", "strict",
-                                          "evaluate-every", "checkpoint-every", "shard-optimizer", "reduce-dtype", "keep", "early-stop", "log-every",
+                                          "evaluate-every", "checkpoint-every", "shard-optimizer", "activation-checkpointing", "reduce-dtype", "keep", "early-stop", "log-every",
                                           "greedy", "temperature", "top-k", "top-p", "max-new", "decode-batch"};
   return free.contains(name) || (!reproducible && (name == "batch" || name == "threads"));
 }
@@ -123,7 +123,8 @@ ordered_json settings_of(const Options& o) {
                           {"batch", o.batch}, {"accumulate", o.accumulate}, {"steps", o.steps}, {"lr", o.lr}, {"min-lr", o.min_lr}, {"warmup", o.warmup},
                           {"weight-decay", o.weight_decay}, {"layer-decay", o.layer_decay}, {"beta1", o.beta1}, {"beta2", o.beta2}, {"clip", o.clip}, {"dropout", o.dropout},
                           {"label-smoothing", o.label_smoothing}, {"ema", o.ema},
-                          {"normalisation", o.normalisation}, {"reproducible", o.reproducible}, {"shard-optimizer", o.shard_optimizer}, {"reduce-dtype", o.reduce_dtype}, {"seed", o.seed}, {"shuffle", o.shuffle},
+                          {"normalisation", o.normalisation}, {"reproducible", o.reproducible}, {"shard-optimizer", o.shard_optimizer},
+                          {"activation-checkpointing", o.activation_checkpointing}, {"reduce-dtype", o.reduce_dtype}, {"seed", o.seed}, {"shuffle", o.shuffle},
                           {"evaluate-every", o.evaluate_every}, {"evaluate-samples", o.evaluate_samples}, {"checkpoint-every", o.checkpoint_every}, {"keep", o.keep},
                           {"early-stop", o.early_stop}, {"log-every", o.log_every}, {"strict", o.strict}, {"limit", o.limit}, {"decode-batch", o.decode_batch},
                           {"greedy", o.strategy.greedy}, {"temperature", as_typed(o.strategy.temperature)}, {"top-k", o.strategy.top_k},

@@ -87,7 +87,7 @@ class TrainingRun final : public train::TrainObserver {
 
   TrainJob job() {
     TrainJob job{.data = inputs_.data(options_.evaluate_samples), .options = options_.train_options(), .world = options_.world, .threads = options_.threads_per_rank(),
-                 .weights = {}, .tensors = {}, .state = {}, .validation_texts = {}, .on_start = {}, .on_resume = {}, .keep_best = {}, .keep_last = {}, .on_trace = {}};
+                 .activation_checkpointing = options_.activation_checkpointing, .weights = {}, .tensors = {}, .state = {}, .validation_texts = {}, .on_start = {}, .on_resume = {}, .keep_best = {}, .keep_last = {}, .on_trace = {}};
     if (const auto& saved = folder_.saved()) job.tensors = saved->tensors(), job.state = saved->run;
     else job.weights = initial_weights(options_, entry_);
     if (state_.stopped_early) job.options.schedule.steps = last_step_;  // it was killed after its last state, before the rest was written

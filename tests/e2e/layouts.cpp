@@ -78,3 +78,19 @@ TEST_CASE("the same command twice writes the same bytes") {
   job.train("other", {"--dropout", "0.1", "--accumulate", "2", "--seed", "7"});
   CHECK(content_of(job.folder() / "first/checkpoint/model.safetensors") != content_of(job.folder() / "other/checkpoint/model.safetensors"));
 }
+
+TEST_CASE("--activation-checkpointing: the bytes of a run without, which can go on with it, in less memory") {
+  const SmallJob job;
+  const auto weights = [&](const std::string& name) { return content_of(job.folder() / name / "checkpoint/model.safetensors"); };
+  const auto planned = [&](const std::string& name) { return json::parse(content_of(job.folder() / name / "run.json"))["memory_plan"]["activations"].get<std::uint64_t>(); };
+  job.train("all"), job.train("checkpointed", {"--activation-checkpointing"});
+  CHECK(weights("checkpointed") == weights("all"));
+  CHECK(planned("checkpointed") < planned("all"));
+
+  for (const std::string name : {"all", "checkpointed"}) {
+    INFO(name);
+    succeed({"train", "--resume", "--out", job.file(name), "--steps", "6", name == "all" ? "--activation-checkpointing" : "--activation-checkpointing=false"});
+  }
+  CHECK(weights("checkpointed") == weights("all"));
+  CHECK(planned("checkpointed") > planned("all"));
+}

@@ -79,3 +79,22 @@ TEST_CASE("plan adds up, and its JSON is JSON") {
   }
   CHECK(succeed({"plan", "--model", "demo", "--precision", "fp32"}).out.find("memory of each rank") != std::string::npos);
 }
+
+TEST_CASE("plan shows activations as they are kept, and as they would be otherwise") {
+  const Arguments demo{"plan", "--model", "demo", "--precision", "fp32"};
+  const auto all = json::parse(succeed(demo + Arguments{"--json"}).out), checkpointed = json::parse(succeed(demo + Arguments{"--activation-checkpointing", "--json"}).out);
+  for (const std::string which : {"typical", "largest"}) {
+    INFO(which);
+    const auto& bytes = all[which + "_activation_bytes"];
+    CHECK(bytes["checkpointed"] < bytes["all"]);
+    CHECK(checkpointed[which + "_activation_bytes"] == bytes);
+    CHECK(all[which + "_bytes"]["activations"] == bytes["all"]);
+    CHECK(checkpointed[which + "_bytes"]["activations"] == bytes["checkpointed"]);
+    CHECK(checkpointed[which + "_bytes"]["scratch"] == all[which + "_bytes"]["scratch"]);
+  }
+  // Of two layers one computes 8 C² of its weights' products again.
+  CHECK(checkpointed["recomputed_operations_per_step"] == 256.0 * 240 * 2 * 8 * 128 * 128);
+  CHECK(checkpointed["operations_per_step"].get<double>() == Approx(all["operations_per_step"].get<double>() + 256.0 * 240 * 2 * 8 * 128 * 128));
+  CHECK(succeed(demo).out.find("(checkpointed") != std::string::npos);
+  CHECK(succeed(demo + Arguments{"--activation-checkpointing"}).out.find("(all of them") != std::string::npos);
+}

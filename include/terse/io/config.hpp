@@ -55,6 +55,11 @@ struct ModelSizes {
     if (family == Family::gpt2) return 12 * C * C;
     return 2 * C * C * (1 + static_cast<double>(key_value_heads) / heads) + 3 * C * hidden;
   }
+  /// Those that activation checkpointing multiplies with again: all but the MLP's second matrix.
+  double recomputed_weights_of_a_layer() const {
+    const double C = width;
+    return weights_of_a_layer() - (family == Family::gpt2 ? 4 * C * C : C * hidden);
+  }
 
   std::string words() const {
     const auto common = concat(layers, " layers, ", heads, " heads, width ", width, ", context ", context, ", vocabulary ", vocabulary);

@@ -16,7 +16,7 @@ namespace terse::models {
 /// Parameters, names in files and optimizer's state are Base's, so what was saved with it can be read without, and a run may go on either way.
 template <class Base, int kept = 1>
 class ActivationCheckpointing : public Base {
-  static_assert(0 < kept && kept <= Base::Config::layers, "terse: ActivationCheckpointing: what is kept is that of at least one block, and of at most all");
+  static_assert(0 < kept && kept <= Base::Config::layers, "terse: ActivationCheckpointing: at least one block must be kept, and no more than the model has");
 
  public:
   using Base::Base;
