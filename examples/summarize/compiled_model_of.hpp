@@ -4,60 +4,30 @@
 #include <terse/models/gpt.hpp>
 #include <terse/models/llama.hpp>
 #include <terse/models/quantized_gpt.hpp>
-#include <terse/nn/initialize.hpp>
-#include <terse/train/saved_state.hpp>
 
+#include "adapted_model.hpp"
 #include "compiled_model.hpp"
 #include "predictor_of.hpp"
 #include "ranks.hpp"
+#include "training_of.hpp"
 
 namespace summarize {
-
-/// Compute capability, ten times the major number plus the minor one; 0: not a GPU.
-template <class Device>
-int capability_of(const Device& device) {
-  if constexpr (requires { device.capability(); }) return device.capability();
-  else return 0;
-}
 
 template <class Config, Precision P, class Device = Cpu>
 class CompiledModelOf : public CompiledModel {
  protected:
   using Model = models::Model<Config, P, Device>;
+  using Training = TrainingOf<WholeModel<Model>>;
 
  public:
+  Index trained_parameters() const override { return Training::trained_parameters(); }
   train::MemoryPlan plan(Index token_capacity, Index sequences, int threads, const train::TrainOptions& options, int capability) const override {
-    return train::plan<Model>(token_capacity, sequences,
-                              {.threads = threads, .takes_workspace = train::takes_workspace<Model>(),
-                               .tree_leaves = options.reproducible ? options.schedule.accumulate : 0, .micro_batches = options.schedule.micro_batches(), .capability = capability,
-                               .shards = options.shard_optimizer ? static_cast<int>(options.schedule.ranks) : 1, .bucket_bytes = options.bucket_bytes});
+    return Training::plan(token_capacity, sequences, threads, options, capability);
   }
+  void train(const TrainJob& job, dist::Communicator& communicator, train::TrainObserver& observer) const override { Training::train(job, communicator, observer); }
 
   std::size_t generation_bytes(Index decode_batch) const override {
     return static_cast<std::size_t>(Model::flat_size) * sizeof(typename Model::Parameter) + decode::generator_bytes<Model>({.slots = decode_batch});
-  }
-
-  void train(const TrainJob& job, dist::Communicator& communicator, train::TrainObserver& observer) const override {
-    Device device = device_of<Device>(job.world->gpu_of(communicator), job.threads);
-    Model model(device);
-    train::Trainer<Model> trainer(model, communicator, job.data, job.options);
-    Keeper keeper(job, trainer, model, observer);
-    if (communicator.is_first()) {
-      if (!job.tensors.empty()) train::read_tensors(job.tensors, trainer);
-      else trainer.write(train::StateTensor::parameters, [&](auto* parameters) { begin(job, parameters); });
-    }
-    if (job.tensors.empty()) trainer.share_parameters();
-    else trainer.resume(job.state);
-    if (communicator.is_first())  // every rank has its memory and its parameters
-      job.on_start(plan(trainer.token_capacity(), job.options.schedule.batch, job.threads, job.options, capability_of(device)), trainer.token_capacity());
-    if (!job.tensors.empty()) trainer.on_first([&] { job.on_resume(trainer.state(), keeper.weights()); });
-    trainer.run(keeper);
-    if (job.options.trace_steps > 0) {
-      const auto spans = trainer.spans();
-      const auto events = communicator.all_gather(to_text(communicator.rank(), spans));
-      if (communicator.is_first()) job.on_trace(events, dist::share_of_sums_behind("backward", spans));
-    }
-    communicator.barrier();
   }
 
   /// Prompts are dealt to ranks like cards; texts come back in the prompts' order.
@@ -117,50 +87,6 @@ class CompiledModelOf : public CompiledModel {
   static void deal(std::vector<decode::Generation> made, std::size_t returned, std::size_t rank, std::size_t ranks, std::vector<decode::Generation>& texts) {
     for (std::size_t i = 0; i < made.size(); ++i) texts.at((rank + i / returned * ranks) * returned + i % returned) = std::move(made[i]);
   }
-
-  /// The first parameters of a new run.
-  static void begin(const TrainJob& job, auto* parameters) {
-    if (!job.weights.empty()) io::read_weights<Model>(job.weights, parameters);
-    else nn::initialize<Model>(parameters, job.options.schedule.seed);
-  }
-
-  /// Passes everything on, and sees to it that parameters are kept and validation texts written.
-  class Keeper final : public train::TrainObserver {
-   public:
-    Keeper(const TrainJob& job, const train::Trainer<Model>& trainer, const Model& model, train::TrainObserver& inner) : job_(&job), trainer_(&trainer), model_(&model), inner_(&inner) {}
-
-    TrainJob::Write weights() const {
-      return [this](const std::filesystem::path& path) {
-        trainer_->read(train::StateTensor::parameters,
-                       [&](const auto* parameters) { io::write_weights<Model>(path, parameters, {{"step", std::to_string(trainer_->state().step)}}); });
-      };
-    }
-
-    bool on_step(const train::StepRecord& record) override { return inner_->on_step(record); }
-    void on_overflow(const std::string& message) override { inner_->on_overflow(message); }
-    void on_validation(double loss, bool is_best) override {
-      inner_->on_validation(loss, is_best);
-      if (is_best) job_->keep_best(trainer_->state(), weights());
-      if (!job_->validation_texts.prompts.empty()) write_texts();
-    }
-    void on_checkpoint(const train::RunState& state) override {
-      inner_->on_checkpoint(state);
-      job_->keep_last(state, weights(), [this](const std::filesystem::path& path) { train::write_tensors(path, *trainer_); });
-    }
-
-   private:
-    void write_texts() const {
-      const auto& wanted = job_->validation_texts;
-      const Index slots = std::min(Index{32}, static_cast<Index>(wanted.prompts.size()));
-      decode::Generator<Model> generator(*model_, wanted.end_of_text, {.slots = slots});
-      wanted.on_texts(generator.generate(wanted.prompts, wanted.strategy, {}));
-    }
-
-    const TrainJob* job_;
-    const train::Trainer<Model>* trainer_;
-    const Model* model_;
-    train::TrainObserver* inner_;
-  };
 };
 
 /// The same model with 8-bit weights, made from those in 32 bits as they are loaded, one at a time. It is for writing texts: what it trains and scores is the model in 32 bits,
@@ -186,6 +112,26 @@ class Int8ModelOf final : public CompiledModelOf<Config, Fp32> {
     Cpu device(job.threads);
     return Original::write_with(quantized(device, job.weights), job, prompts, observer);
   }
+};
+
+/// That model, where there is one: of GPT-2's family alone.
+template <class Config>
+std::unique_ptr<CompiledModel> make_int8() {
+  if constexpr (models::SizesOf<Config, models::GptConfig>) return std::make_unique<Int8ModelOf<Config>>();
+  else return nullptr;
+}
+
+/// Adapters of the model, in fp32 on a CPU.
+template <class Config, Index rank>
+class CompiledLoraOf final : public CompiledTraining {
+  using Training = TrainingOf<AdaptedModel<models::Model<Config, Fp32, Cpu>, rank>>;
+
+ public:
+  Index trained_parameters() const override { return Training::trained_parameters(); }
+  train::MemoryPlan plan(Index token_capacity, Index sequences, int threads, const train::TrainOptions& options, int capability) const override {
+    return Training::plan(token_capacity, sequences, threads, options, capability);
+  }
+  void train(const TrainJob& job, dist::Communicator& communicator, train::TrainObserver& observer) const override { Training::train(job, communicator, observer); }
 };
 
 }  // namespace summarize

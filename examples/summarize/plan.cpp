@@ -20,10 +20,10 @@ namespace {
 /// Mean tokens of a sample of the reference job's dialogues; its samples, padded to the context, would be 1024.
 constexpr double tokens_per_sample = 240, targets_per_sample = 26;
 
-/// Multiply-adds of forward and backward, counted as 6 operations a weight and token; the head on target rows alone.
-double operations_per_step(const io::ModelSizes& sizes, double samples) {
+/// Multiply-adds of forward and backward, counted as 6 operations a weight and token, 4 where the weight is frozen; the head on target rows alone.
+double operations_per_step(const io::ModelSizes& sizes, double samples, bool is_frozen) {
   const double width = sizes.width, body = sizes.layers * sizes.weights_of_a_layer(), head = static_cast<double>(sizes.vocabulary) * width;
-  return samples * 6 * (body * tokens_per_sample + head * targets_per_sample);
+  return samples * (is_frozen ? 4 : 6) * (body * tokens_per_sample + head * targets_per_sample);
 }
 
 /// What a rank does in a step of the reference job's dialogues, its share of the operations.
@@ -32,10 +32,10 @@ train::StepWork work_of(const io::ModelSizes& sizes, const train::MemoryPlan& me
   const double embeddings = static_cast<double>(sizes.vocabulary + sizes.context) * sizes.width;
   return {.operations = operations / options.ranks,
           .gradient_bytes = static_cast<std::size_t>(values * sizeof(float)),
-          .parameter_bytes = memory.parameters,
+          .parameter_bytes = options.lora > 0 ? static_cast<std::size_t>(values * sizeof(float)) : memory.parameters,
           .optimizer_bytes = static_cast<std::size_t>(values * 30),  // gradient, weight and two moments read, the latter three and the 16-bit weight written
           .micro_batches = options.accumulate,
-          .final_late = std::min(1.0, embeddings / values),
+          .final_late = options.lora > 0 ? 1.0 / sizes.layers : std::min(1.0, embeddings / values),
           .shards = options.shard_optimizer};
 }
 
@@ -52,6 +52,37 @@ void print_scaling(const train::StepWork& work, const Options& options) {
             << "  forward and backward " << milliseconds(time.compute) << ", sums over ranks " << milliseconds(time.sums) << " of which " << milliseconds(time.exposed)
             << " aren't behind backward, optimizer " << milliseconds(time.optimizer) << (work.shards ? ", parameters gathered " + milliseconds(time.gather) : std::string()) << "\n"
             << "  a step " << milliseconds(time.step()) << ": " << train::fixed(100 * (1 - (time.exposed + time.gather) / time.step()), 0) << " % of it isn't waiting for other ranks\n";
+}
+
+/// A way to train the model, and its memory.
+struct TrainingPlan {
+  int lora;  ///< 0: all parameters
+  Index trained_parameters;
+  train::MemoryPlan typical, largest;
+};
+
+/// A row for each part of the memory, two columns for each way to train.
+void print_memory(const std::vector<TrainingPlan>& plans) {
+  const auto row = [&](const std::string& name, auto&& bytes_of) {
+    std::string line = "  " + name;
+    line.resize(31, ' ');
+    for (const auto& plan : plans)
+      for (const auto* memory : {&plan.typical, &plan.largest}) {
+        const std::size_t end = line.size() + 22;
+        line += train::byte_size(bytes_of(*memory));
+        line.resize(end, ' ');
+      }
+    std::cout << line.substr(0, line.find_last_not_of(' ') + 1) << "\n";
+  };
+  const auto part = [&](const std::string& name, std::size_t train::MemoryPlan::*bytes) { row(name, [=](const train::MemoryPlan& memory) { return memory.*bytes; }); };
+  part("parameters", &train::MemoryPlan::parameters);
+  part("gradients", &train::MemoryPlan::gradients);
+  part("optimizer", &train::MemoryPlan::optimizer);
+  part("saved activations", &train::MemoryPlan::activations);
+  part("scratch", &train::MemoryPlan::scratch);
+  part("workspace", &train::MemoryPlan::workspace);
+  part("threads", &train::MemoryPlan::threads);
+  row("total", [](const train::MemoryPlan& memory) { return memory.total(); });
 }
 
 int plan_json(const Options& options, const ModelEntry& entry, const ordered_json& memory, const train::StepWork& work, double operations) {
@@ -75,9 +106,14 @@ int plan(const Options& options) {
   const auto schedule = options.train_options().schedule;
   const Index worst = options.batch * entry.sizes.context, usual = static_cast<Index>(static_cast<double>(options.batch) * tokens_per_sample);
   const int gpu_capability = usable_gpus().empty() ? 75 : usable_gpus().front().capability;
-  const auto plan_of = [&](Index tokens) { return model->plan(tokens, options.batch, options.threads_per_rank(), options.train_options(), gpu_capability); };
-  const auto largest = plan_of(worst), typical = plan_of(std::min(usual, worst));
-  const double operations = operations_per_step(entry.sizes, static_cast<double>(schedule.samples_per_step()));
+  const auto plan_of = [&](int lora, const CompiledTraining& training) {
+    const auto of_tokens = [&](Index tokens) { return training.plan(tokens, options.batch, options.threads_per_rank(), options.train_options(), gpu_capability); };
+    return TrainingPlan{lora, training.trained_parameters(), of_tokens(std::min(usual, worst)), of_tokens(worst)};
+  };
+  const auto [lora, trained_parameters, typical, largest] = plan_of(options.lora, *find_training(options, entry));
+  std::vector<TrainingPlan> plans{plan_of(0, *model)};
+  for (const LoraEntry& adapters : entry.lora) plans.push_back(plan_of(adapters.rank, *adapters.make()));
+  const double operations = operations_per_step(entry.sizes, static_cast<double>(schedule.samples_per_step()), lora > 0);
   const auto work = work_of(entry.sizes, typical, options, operations);
   const ModelEntry* const int8 = find_compiled(entry.model, "int8", entry.device);
   const std::size_t int8_bytes = int8 == nullptr ? 0 : int8->make()->generation_bytes(options.decode_batch);
@@ -85,26 +121,22 @@ int plan(const Options& options) {
     ordered_json memory{{"typical_tokens", usual}, {"typical_bytes", train::to_json(typical)}, {"largest_tokens", worst}, {"largest_bytes", train::to_json(largest)},
                         {"generation_bytes", model->generation_bytes(options.decode_batch)}};
     if (int8 != nullptr) memory["int8_generation_bytes"] = int8_bytes;
+    if (plans.size() > 1)
+      for (const auto& each : plans)
+        memory["trainings"].push_back({{"lora", each.lora}, {"trained_parameters", each.trained_parameters}, {"typical_bytes", train::to_json(each.typical)}, {"largest_bytes", train::to_json(each.largest)}});
     return plan_json(options, entry, memory, work, operations);
   }
   const auto size = train::byte_size;
   std::cout << "model " << entry.model << " (" << entry.sizes.words() << "), " << entry.precision << "\n"
             << "batch " << options.batch << " x accumulate " << options.accumulate << " x ranks " << options.ranks << " = " << schedule.samples_per_step()
-            << " samples a step, " << options.steps << " steps\n\n"
-            << "memory of each rank            usual (" << usual << " tokens)   largest (" << worst << " tokens)\n";
-  const auto row = [&](const std::string& name, std::size_t usual_bytes, std::size_t largest_bytes) {
-    std::string first = "  " + name, second = size(usual_bytes);
-    first.resize(31, ' '), second.resize(22, ' ');
-    std::cout << first << second << size(largest_bytes) << "\n";
-  };
-  row("parameters", typical.parameters, largest.parameters);
-  row("gradients", typical.gradients, largest.gradients);
-  row("optimizer", typical.optimizer, largest.optimizer);
-  row("saved activations", typical.activations, largest.activations);
-  row("scratch", typical.scratch, largest.scratch);
-  row("workspace", typical.workspace, largest.workspace);
-  row("threads", typical.threads, largest.threads);
-  row("total", typical.total(), largest.total());
+            << " samples a step, " << options.steps << " steps\n\n";
+  std::string heading = concat("memory of each rank            usual (", usual, " tokens)   largest (", worst, " tokens)");
+  for (std::size_t i = 1; i < plans.size(); ++i) {
+    heading.resize(31 + i * 44, ' ');
+    heading += concat("with --lora ", plans[i].lora);
+  }
+  std::cout << heading << "\n";
+  print_memory(plans);
   std::cout << "generation, " << options.decode_batch << " at a time: " << size(model->generation_bytes(options.decode_batch)) << (int8 == nullptr ? std::string() : ", in int8 " + size(int8_bytes)) << "\n\n"
             << "a step of " << tokens_per_sample << " tokens a sample, nothing padded: " << train::fixed(operations / 1e12, 2) << " TFLOP\n"
             << "  at 100 GFLOP/s (a laptop core or two): " << train::clock_time(operations / 1e11) << " a step, "

@@ -21,7 +21,7 @@ foreach(variant cpu/Cpu/terse.hpp/fp32/Fp32 cuda/Cuda/cuda.hpp/fp32/Fp32 cuda/Cu
   configure_file(${templates}/instance.cpp.in ${generated}/${FACTORY}.cpp @ONLY)
   list(APPEND instances ${generated}/${FACTORY}.cpp)
   string(APPEND factory_declarations "std::unique_ptr<CompiledModel> ${FACTORY}();\n")
-  string(APPEND factory_entries "      {\"demo\", \"${precision}\", \"${device}\", io::ModelSizes::of<Demo>(), ${FACTORY}},\n")
+  string(APPEND factory_entries "      {\"demo\", \"${precision}\", \"${device}\", io::ModelSizes::of<Demo>(), ${FACTORY}, {}},\n")
 endforeach()
 configure_file(${templates}/compiled_models.cpp.in ${generated}/compiled_models.cpp @ONLY)
 

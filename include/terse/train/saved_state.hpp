@@ -67,10 +67,10 @@ inline bool read_json(const nlohmann::json& json, EarlyStop& stop) {
   return count("patience", stop.patience) && count("evaluations_since", stop.evaluations_since);
 }
 
-/// Writes parameters (full precision) and moments of a Trainer as safetensors.
+/// Writes parameters (full precision) and moments of a Trainer as safetensors; `metadata`: what else the file says.
 /// Errors     Failure::cannot_write
 template <class Trainer>
-void write_tensors(const std::filesystem::path& path, const Trainer& trainer) {
+void write_tensors(const std::filesystem::path& path, const Trainer& trainer, io::Metadata metadata = {}) {
   using Model = typename Trainer::Model;
   trainer.read(StateTensor::parameters, [&](const auto* parameters) {
     trainer.read(StateTensor::first_moments, [&](const auto* exp_avg) {
@@ -79,7 +79,8 @@ void write_tensors(const std::filesystem::path& path, const Trainer& trainer) {
         io::add_tensors<Model>(tensors, "parameters.", parameters);
         io::add_tensors<Model>(tensors, "exp_avg.", exp_avg);
         io::add_tensors<Model>(tensors, "exp_avg_sq.", exp_avg_sq);
-        io::write_safetensors(path, std::move(tensors));
+        metadata["format"] = "pt";
+        io::write_safetensors(path, std::move(tensors), metadata);
       });
     });
   });
