@@ -19,6 +19,7 @@ set(TERSE_BLAS AUTO CACHE STRING "Who multiplies large matrices on the CPU: AUTO
 set_property(CACHE TERSE_BLAS PROPERTY STRINGS AUTO ONEDNN OPENBLAS)
 set(TERSE_MODELS demo tiny gpt2 CACHE STRING "Models compiled into terse-summarize")
 set(TERSE_PRECISIONS fp32 fp16 bf16 CACHE STRING "Precisions compiled into terse-summarize")
+set(TERSE_LORA_RANKS "" CACHE STRING "Ranks of adapters (LoRA) that terse-summarize can train: 8, or 8;16; each is compiled for each model")
 
 if(top_level AND NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES)
   set(CMAKE_BUILD_TYPE Release CACHE STRING "Debug, Release, RelWithDebInfo" FORCE)

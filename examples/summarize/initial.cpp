@@ -28,6 +28,15 @@ std::filesystem::path in_folder(const std::filesystem::path& folder) {
 /// Where it says so, for messages.
 std::filesystem::path told_by(const std::filesystem::path& file) { return is_gguf(file) ? file : file.parent_path() / "config.json"; }
 
+/// Adapters are nothing without the model that they began on, also when the run goes on.
+void require_base(const Options& options, const std::filesystem::path& file) {
+  if (file.empty()) fail(Failure::usage, "--lora ", options.lora, ": adapters are trained on a model that has learnt; name its folder or file by --init, or leave --lora out");
+  const auto folder = std::filesystem::weakly_canonical(file).parent_path();
+  for (const char* name : {"checkpoint", "best"})
+    if (folder == std::filesystem::weakly_canonical(options.out / name))
+      fail(Failure::usage, "--init ", options.init, ": this run writes its own model there, and its adapters need the one they began on; name another folder by --out");
+}
+
 }  // namespace
 
 std::filesystem::path gguf_of(const std::filesystem::path& path) {
@@ -41,7 +50,8 @@ std::filesystem::path initial_file(const Options& options) {
   if (options.init == "scratch") return {};
   const std::filesystem::path file = std::filesystem::is_directory(options.init) ? in_folder(options.init) : std::filesystem::path(options.init);
   if (!std::filesystem::exists(file))
-    fail(Failure::bad_input, file.string(), ": not found; --init is \"scratch\", a folder with model.safetensors or a .gguf file, or such a file");
+    fail(Failure::bad_input, file.string(), ": not found; ",
+         options.resume && options.lora > 0 ? "the run's adapters began on it: say by --init where it is now" : "--init is \"scratch\", a folder with model.safetensors or a .gguf file, or such a file");
   return file;
 }
 
@@ -62,6 +72,7 @@ std::optional<text::Bpe> initial_tokenizer(const Options& options) {
 std::filesystem::path initial_weights(const Options& options, const ModelEntry& entry) {
   const auto sizes = initial_sizes(options);
   const auto file = initial_file(options);
+  if (options.lora > 0) require_base(options, file);
   if (sizes && !entry.sizes.reads(*sizes))
     fail(Failure::bad_input, told_by(file).string(), ": ", sizes->words(), "; --model ", entry.model, " has ", entry.sizes.words(),
          "; choose another of the two, or compile this one (terse_add_summarizer): ", sizes->declaration());

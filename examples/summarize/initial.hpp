@@ -25,7 +25,7 @@ std::optional<io::ModelSizes> initial_sizes(const Options& options);
 std::optional<text::Bpe> initial_tokenizer(const Options& options);
 
 /// As initial_file, held against the model.
-/// Errors     Failure::bad_input: its sizes are others
+/// Errors     Failure::bad_input: its sizes are others; Failure::usage: --lora without a model to adapt, or with one that the run would remove
 std::filesystem::path initial_weights(const Options& options, const ModelEntry& entry);
 
 }  // namespace summarize

@@ -56,9 +56,15 @@ text::Samples samples_of(const Options& options, const text::Bpe& tokenizer, con
   return samples;
 }
 
+/// Those that come with terse.
+const std::set<std::string>& known_models() {
+  static const std::set<std::string> known{"demo", "tiny", "gpt2", "gpt2-medium", "gpt2-large", "gpt2-xl", "smollm2-135m"};
+  return known;
+}
+
 /// What makes a program that has the model.
 std::string how_to_compile(const std::string& model, const std::string& precision) {
-  static const std::set<std::string> known{"demo", "tiny", "gpt2", "gpt2-medium", "gpt2-large", "gpt2-xl", "smollm2-135m"};
+  const auto& known = known_models();
   if (model != default_model() && !known.contains(model)) return "choose one of these";
   if (!known.contains(default_model()))
     return concat("choose one of these, or give its terse_add_summarizer ", model == default_model() ? "" : "MODELS " + model + " and ", "PRECISIONS ", precision);
@@ -124,7 +130,7 @@ TrainingInputs read_training(const Options& given, const RunFolder& folder) {
   Options options = given;
   if (options.tokenizer.empty()) options.tokenizer = folder.tokenizer();
   const ModelEntry& entry = find_model(options, true);
-  if (!folder.saved()) initial_weights(options, entry);
+  if (!folder.saved() || options.lora > 0) initial_weights(options, entry);  // a wrong --init is said before the data is read
   const auto dialogues = text::read_dialogues(options.data);
   TrainingInputs inputs{training_tokenizer(options, entry, dialogues), {}, {}, {}, {}};
   inputs.training = samples_of(options, inputs.tokenizer, dialogues, entry);
@@ -226,7 +232,7 @@ const ModelEntry& find_model(const Options& options, bool training) {
     precision = precision_of_gpus();
   } else if (precision == "auto") {
     precision = "fp32";
-    if (training && prefers_bfloat16() && find_compiled(model, "bf16", "cpu") != nullptr) precision = "bf16";
+    if (training && options.lora == 0 && prefers_bfloat16() && find_compiled(model, "bf16", "cpu") != nullptr) precision = "bf16";
   }
   const ModelEntry* entry = find_compiled(model, precision, options.device);
   if (entry == nullptr) {
@@ -236,6 +242,19 @@ const ModelEntry& find_model(const Options& options, bool training) {
          others.empty() ? "build for it, or use another --device" : how_to_compile(model, precision));
   }
   return *entry;
+}
+
+std::unique_ptr<CompiledTraining> find_training(const Options& options, const ModelEntry& entry) {
+  if (options.lora == 0) return entry.make();
+  if (entry.precision != "fp32") fail(Failure::usage, "--lora ", options.lora, " --precision ", entry.precision, ": adapters are trained in fp32; leave --precision out");
+  std::string ranks;
+  for (const LoraEntry& lora : entry.lora) {
+    if (lora.rank == options.lora) return lora.make();
+    ranks += concat(ranks.empty() ? "" : ", ", lora.rank);
+  }
+  fail(Failure::usage, "--lora ", options.lora, ": ", ranks.empty() ? "no adapters are compiled in" : concat("compiled in are adapters of rank ", ranks), "; ", ranks.empty() ? "" : "choose one, or ",
+       known_models().contains(entry.model) ? concat("build these in: cmake -S . -B build -DTERSE_MODELS=", entry.model, " -DTERSE_LORA_RANKS=", options.lora, " && cmake --build build")
+                                            : concat("give its terse_add_summarizer LORA_RANKS ", options.lora));
 }
 
 void warn(const Options& options, const std::string& message) {

@@ -69,6 +69,10 @@ std::string named_model(const Options& options);
 /// The compiled-in model that --model names, or --init's where it isn't given, for --device. `training`: what `--precision auto` means depends on it.
 const ModelEntry& find_model(const Options& options, bool training);
 
+/// How the model is trained: all of it, or by --lora adapters of that rank.
+/// Errors     Failure::usage: these aren't compiled in
+std::unique_ptr<CompiledTraining> find_training(const Options& options, const ModelEntry& entry);
+
 /// A warning on stderr, where there is one. With --strict it is an error: Failure::bad_input.
 void warn(const Options& options, const std::string& message);
 

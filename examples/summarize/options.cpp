@@ -98,6 +98,15 @@ std::string names(std::string ModelEntry::*member) {
   return joined;
 }
 
+std::string lora_ranks() {
+  std::set<int> ranks;
+  for (const auto& entry : compiled_models())
+    for (const auto& lora : entry.lora) ranks.insert(lora.rank);
+  std::string joined;
+  for (const int rank : ranks) joined += (joined.empty() ? "" : ", ") + std::to_string(rank);
+  return joined.empty() ? "none" : joined;
+}
+
 void add_model(CLI::App& command, Options& o) {
   command.add_option_function<std::string>("--model", [&o](const std::string& name) { o.model = name, o.model_given = true; },
                                            "one of those compiled in: " + names(&ModelEntry::model))->default_str(o.model);
@@ -137,6 +146,9 @@ void add_training(CLI::App& command, Options& o) {
   command.add_option("--validation", o.validation, "CSV to judge by; default: a part of --data");
   command.add_option("--validation-split", o.validation_split, "part of --data to judge by")->check(fraction)->capture_default_str();
   command.add_option("--init", o.init, "scratch, or a .safetensors or .gguf file of weights, or the folder of one")->capture_default_str();
+  command.add_option("--lora", o.lora, "train adapters of this rank (LoRA) on the model that --init names, which stays as it is; 0: train all parameters; compiled in: " + lora_ranks())
+      ->check(from_to(0, 9999))
+      ->capture_default_str();
   command.add_option("--batch", o.batch, "samples per rank and micro-batch")->check(from_to(1L, 65536L))->capture_default_str();
   command.add_option("--accumulate", o.accumulate, "micro-batches per rank and step")->check(from_to(1L, 65536L))->capture_default_str();
   command.add_option("--steps", o.steps, "optimizer steps")->check(positive)->capture_default_str();

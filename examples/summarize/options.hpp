@@ -37,6 +37,7 @@ struct Options {
   bool shuffle = true, strict = false, zero_shot = false;
   std::uint64_t seed = 42;
   bool reproducible = false, shard_optimizer = false, activation_checkpointing = false;
+  int lora = 0;  ///< rank of the adapters that are trained; 0: all parameters are
 
   // starting again
   std::filesystem::path config;

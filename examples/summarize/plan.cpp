@@ -20,10 +20,10 @@ namespace {
 /// Mean tokens of a sample of the reference job's dialogues; its samples, padded to the context, would be 1024.
 constexpr double tokens_per_sample = 240, targets_per_sample = 26;
 
-/// Multiply-adds of forward and backward, counted as 6 operations a weight and token; the head on target rows alone.
-double operations_per_step(const io::ModelSizes& sizes, double samples) {
+/// Multiply-adds of forward and backward, counted as 6 operations a weight and token, 4 where the weight is frozen; the head on target rows alone.
+double operations_per_step(const io::ModelSizes& sizes, double samples, bool is_frozen) {
   const double width = sizes.width, body = sizes.layers * sizes.weights_of_a_layer(), head = static_cast<double>(sizes.vocabulary) * width;
-  return samples * 6 * (body * tokens_per_sample + head * targets_per_sample);
+  return samples * (is_frozen ? 4 : 6) * (body * tokens_per_sample + head * targets_per_sample);
 }
 
 /// What of forward is computed again, by all layers but the last: 2 operations a weight and token.
@@ -39,11 +39,11 @@ train::StepWork work_of(const io::ModelSizes& sizes, const train::MemoryPlan& me
   const double embeddings = static_cast<double>(sizes.vocabulary + sizes.context) * sizes.width;
   return {.operations = operations / options.ranks,
           .gradient_bytes = static_cast<std::size_t>(values) * sent,
-          .parameter_bytes = memory.parameters,
+          .parameter_bytes = options.lora > 0 ? static_cast<std::size_t>(values * sizeof(float)) : memory.parameters,
           // gradient, weight and two moments read, the latter three and the 16-bit weight written; for the average weight and average read, and the latter written
           .optimizer_bytes = static_cast<std::size_t>(values * (options.ema > 0 ? 42 : 30)),
           .micro_batches = options.accumulate,
-          .final_late = std::min(1.0, embeddings / values),
+          .final_late = options.lora > 0 ? 1.0 / sizes.layers : std::min(1.0, embeddings / values),
           .shards = options.shard_optimizer};
 }
 
@@ -60,6 +60,44 @@ void print_scaling(const train::StepWork& work, const Options& options) {
             << "  forward and backward " << milliseconds(time.compute) << ", sums over ranks " << milliseconds(time.sums) << " of which " << milliseconds(time.exposed)
             << " aren't behind backward, optimizer " << milliseconds(time.optimizer) << (work.shards ? ", parameters gathered " + milliseconds(time.gather) : std::string()) << "\n"
             << "  a step " << milliseconds(time.step()) << ": " << train::fixed(100 * (1 - (time.exposed + time.gather) / time.step()), 0) << " % of it isn't waiting for other ranks\n";
+}
+
+/// A way to train the model, and its memory.
+struct TrainingPlan {
+  struct Memory {
+    train::MemoryPlan plan;
+    std::size_t other_activations;  ///< with activation checkpointing where `plan` is without, and the other way round
+  };
+  int lora;  ///< 0: all parameters
+  Index trained_parameters;
+  Memory typical, largest;
+};
+
+/// A row for each part of the memory, two columns for each way to train.
+void print_memory(const std::vector<TrainingPlan>& plans, const Options& options) {
+  const auto row = [&](const std::string& name, auto&& bytes_of, const char* end = "") {
+    std::string line = "  " + name;
+    line.resize(31, ' ');
+    for (const auto& plan : plans)
+      for (const auto* memory : {&plan.typical, &plan.largest}) {
+        const std::size_t next = line.size() + 22;
+        line += train::byte_size(bytes_of(*memory));
+        line.resize(next, ' ');
+      }
+    std::cout << line.substr(0, line.find_last_not_of(' ') + 1) << end << "\n";
+  };
+  const auto part = [&](const std::string& name, std::size_t train::MemoryPlan::*bytes) { row(name, [=](const TrainingPlan::Memory& memory) { return memory.plan.*bytes; }); };
+  const bool checkpointing = options.activation_checkpointing;
+  part("parameters", &train::MemoryPlan::parameters);
+  part("gradients", &train::MemoryPlan::gradients);
+  part("optimizer", &train::MemoryPlan::optimizer);
+  if (options.ema > 0) part("ema", &train::MemoryPlan::ema);
+  part(checkpointing ? "checkpointed activations" : "saved activations", &train::MemoryPlan::activations);
+  row(checkpointing ? "  (all of them" : "  (checkpointed", [](const TrainingPlan::Memory& memory) { return memory.other_activations; }, ")");
+  part("scratch", &train::MemoryPlan::scratch);
+  part("workspace", &train::MemoryPlan::workspace);
+  part("threads", &train::MemoryPlan::threads);
+  row("total", [](const TrainingPlan::Memory& memory) { return memory.plan.total(); });
 }
 
 int plan_json(const Options& options, const ModelEntry& entry, const ordered_json& memory, const train::StepWork& work, double operations) {
@@ -83,13 +121,22 @@ int plan(const Options& options) {
   const auto schedule = options.train_options().schedule;
   const Index worst = options.batch * entry.sizes.context, usual = static_cast<Index>(static_cast<double>(options.batch) * tokens_per_sample);
   const int gpu_capability = usable_gpus().empty() ? 75 : usable_gpus().front().capability;
-  const bool checkpointing = options.activation_checkpointing;
-  const auto plan_of = [&](Index tokens, bool with) { return model->plan(tokens, options.batch, options.threads_per_rank(), options.train_options(), with, gpu_capability); };
-  const auto plans_of = [&](Index tokens) { return std::pair(plan_of(tokens, checkpointing), plan_of(tokens, !checkpointing)); };
-  const auto [largest, largest_else] = plans_of(worst);
-  const auto [typical, typical_else] = plans_of(std::min(usual, worst));
+  const auto plan_of = [&](int lora, const CompiledTraining& training) {
+    const auto of_tokens = [&](Index tokens, bool checkpointing) {
+      return training.plan(tokens, options.batch, options.threads_per_rank(), options.train_options(), checkpointing, gpu_capability);
+    };
+    const auto plans_of = [&](Index tokens) {
+      return TrainingPlan::Memory{of_tokens(tokens, options.activation_checkpointing), of_tokens(tokens, !options.activation_checkpointing).activations};
+    };
+    return TrainingPlan{lora, training.trained_parameters(), plans_of(std::min(usual, worst)), plans_of(worst)};
+  };
+  const TrainingPlan chosen = plan_of(options.lora, *find_training(options, entry));
+  std::vector<TrainingPlan> plans{plan_of(0, *model)};
+  for (const LoraEntry& adapters : entry.lora) plans.push_back(plan_of(adapters.rank, *adapters.make()));
   const auto samples = static_cast<double>(schedule.samples_per_step());
-  const double recomputed = checkpointing ? recomputed_per_step(entry.sizes, samples) : 0, operations = operations_per_step(entry.sizes, samples) + recomputed;
+  const bool checkpointing = options.activation_checkpointing;
+  const double recomputed = checkpointing ? recomputed_per_step(entry.sizes, samples) : 0, operations = operations_per_step(entry.sizes, samples, options.lora > 0) + recomputed;
+  const train::MemoryPlan &typical = chosen.typical.plan, &largest = chosen.largest.plan;
   const auto work = work_of(entry.sizes, typical, options, operations);
   const ModelEntry* const int8 = find_compiled(entry.model, "int8", entry.device);
   const std::size_t int8_bytes = int8 == nullptr ? 0 : int8->make()->generation_bytes(options.decode_batch);
@@ -98,31 +145,25 @@ int plan(const Options& options) {
                         {"generation_bytes", model->generation_bytes(options.decode_batch)}};
     if (int8 != nullptr) memory["int8_generation_bytes"] = int8_bytes;
     const char *here = checkpointing ? "checkpointed" : "all", *otherwise = checkpointing ? "all" : "checkpointed";
-    memory["typical_activation_bytes"] = {{here, typical.activations}, {otherwise, typical_else.activations}};
-    memory["largest_activation_bytes"] = {{here, largest.activations}, {otherwise, largest_else.activations}};
+    memory["typical_activation_bytes"] = {{here, typical.activations}, {otherwise, chosen.typical.other_activations}};
+    memory["largest_activation_bytes"] = {{here, largest.activations}, {otherwise, chosen.largest.other_activations}};
     memory["recomputed_operations_per_step"] = recomputed;
+    if (plans.size() > 1)
+      for (const auto& each : plans)
+        memory["trainings"].push_back({{"lora", each.lora}, {"trained_parameters", each.trained_parameters}, {"typical_bytes", train::to_json(each.typical.plan)}, {"largest_bytes", train::to_json(each.largest.plan)}});
     return plan_json(options, entry, memory, work, operations);
   }
   const auto size = train::byte_size;
   std::cout << "model " << entry.model << " (" << entry.sizes.words() << "), " << entry.precision << "\n"
             << "batch " << options.batch << " x accumulate " << options.accumulate << " x ranks " << options.ranks << " = " << schedule.samples_per_step()
-            << " samples a step, " << options.steps << " steps\n\n"
-            << "memory of each rank            usual (" << usual << " tokens)   largest (" << worst << " tokens)\n";
-  const auto row = [&](const std::string& name, std::size_t usual_bytes, std::size_t largest_bytes, const char* end = "") {
-    std::string first = "  " + name, second = size(usual_bytes);
-    first.resize(31, ' '), second.resize(22, ' ');
-    std::cout << first << second << size(largest_bytes) << end << "\n";
-  };
-  row("parameters", typical.parameters, largest.parameters);
-  row("gradients", typical.gradients, largest.gradients);
-  row("optimizer", typical.optimizer, largest.optimizer);
-  if (options.ema > 0) row("ema", typical.ema, largest.ema);
-  row(checkpointing ? "checkpointed activations" : "saved activations", typical.activations, largest.activations);
-  row(checkpointing ? "  (all of them" : "  (checkpointed", typical_else.activations, largest_else.activations, ")");
-  row("scratch", typical.scratch, largest.scratch);
-  row("workspace", typical.workspace, largest.workspace);
-  row("threads", typical.threads, largest.threads);
-  row("total", typical.total(), largest.total());
+            << " samples a step, " << options.steps << " steps\n\n";
+  std::string heading = concat("memory of each rank            usual (", usual, " tokens)   largest (", worst, " tokens)");
+  for (std::size_t i = 1; i < plans.size(); ++i) {
+    heading.resize(31 + i * 44, ' ');
+    heading += concat("with --lora ", plans[i].lora);
+  }
+  std::cout << heading << "\n";
+  print_memory(plans, options);
   std::cout << "generation, " << options.decode_batch << " at a time: " << size(model->generation_bytes(options.decode_batch)) << (int8 == nullptr ? std::string() : ", in int8 " + size(int8_bytes)) << "\n\n"
             << "a step of " << tokens_per_sample << " tokens a sample, nothing padded: " << train::fixed(operations / 1e12, 2) << " TFLOP"
             << (checkpointing ? concat(", ", train::fixed(recomputed / 1e12, 2), " of them again") : std::string()) << "\n"

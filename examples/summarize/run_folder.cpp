@@ -11,7 +11,7 @@ namespace {
 
 using nlohmann::ordered_json;
 
-const char* const files_of_a_run[] = {"run.json",        "state",             "checkpoint",     "best",       "metrics.jsonl",
+const char* const files_of_a_run[] = {"run.json",        "state",             "checkpoint",     "best",       "adapter", "best-adapter", "metrics.jsonl",
                                       "evaluation.json", "predictions.jsonl", "submission.csv", "report.html",
                                       "zero-shot"};
 

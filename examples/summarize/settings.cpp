@@ -96,8 +96,9 @@ void take_ranks(CLI::App& command, const dist::Environment& here) {
 
 void choose_device(const CLI::App& command, const dist::Environment& here, Options& options) {
   if (command.get_option_no_throw("--device") == nullptr) options.device = "cpu";
-  if (options.precision == "int8" && options.device == "auto") options.device = "cpu";
+  if ((options.precision == "int8" || options.lora > 0) && options.device == "auto") options.device = "cpu";
   if (options.device == "cpu") return;
+  if (options.lora > 0) fail(Failure::usage, "--lora ", options.lora, ": adapters are trained on the CPU so far; use --device cpu");
   if (options.precision == "int8") fail(Failure::usage, "--precision int8: 8-bit weights are for the CPU; use --device cpu, or another precision");
   const auto gpus = usable_gpus().size();
   if (options.device == "auto") options.device = gpus > 0 ? "cuda" : "cpu";
@@ -134,6 +135,7 @@ ordered_json settings_of(const Options& o) {
                           {"beam-groups", o.strategy.beam_groups}, {"diversity", as_typed(o.strategy.diversity)},
                           {"penalty-alpha", as_typed(o.strategy.penalty_alpha)}, {"draft", o.strategy.draft}, {"max-new", o.strategy.max_new}};
   settings.update(rest);
+  settings["lora"] = o.lora;
   settings["init"] = o.init == "scratch" ? o.init : std::filesystem::absolute(o.init).lexically_normal().string();
   return settings;
 }

@@ -24,6 +24,14 @@ void print_plan(const train::MemoryPlan& plan, Index tokens) {
             << size(plan.scratch + plan.workspace + plan.threads) << ")\n";
 }
 
+/// As PEFT's print_trainable_parameters; empty where all are.
+std::string adapters_in_words(const Options& options, const ModelEntry& entry) {
+  if (options.lora == 0) return "";
+  const auto trained = find_training(options, entry)->trained_parameters(), all = trained + entry.make()->trained_parameters();
+  return concat("adapters: rank ", options.lora, ", alpha ", 2 * options.lora, ", of all linear layers; trainable parameters: ", trained, " of ", all, " (",
+                train::fixed(100 * static_cast<double>(trained) / static_cast<double>(all), 2), " %)\n");
+}
+
 void print_header(const Options& options, const TrainingInputs& inputs, const ModelEntry& entry) {
   const auto schedule = options.train_options().schedule;
   const double epochs = static_cast<double>(schedule.steps * schedule.samples_per_step()) / static_cast<double>(inputs.split.training.size());
@@ -36,6 +44,7 @@ void print_header(const Options& options, const TrainingInputs& inputs, const Mo
             << "model: " << entry.model << ", " << entry.sizes.words() << ", " << entry.precision << "\n"
             << "vocabulary size: " << known << (known < room ? concat(" (the model has room for ", room, ")") : "") << "\n"
             << "init: " << options.init << "\n"
+            << adapters_in_words(options, entry)
             << "samples: " << inputs.split.training.size() << " to train on, "
             << (inputs.validation.samples.empty() ? inputs.split.validation.size() : inputs.validation.samples.size()) << " to validate with\n"
             << "iterations: " << schedule.steps << " (" << train::fixed(epochs, 1) << " epochs)\n"
@@ -89,19 +98,19 @@ class TrainingRun final : public train::TrainObserver {
     TrainJob job{.data = inputs_.data(options_.evaluate_samples), .options = options_.train_options(), .world = options_.world, .threads = options_.threads_per_rank(),
                  .activation_checkpointing = options_.activation_checkpointing, .weights = {}, .tensors = {}, .state = {}, .validation_texts = {}, .on_start = {}, .on_resume = {}, .keep_best = {}, .keep_last = {}, .on_trace = {}};
     if (const auto& saved = folder_.saved()) job.tensors = saved->tensors(), job.state = saved->run;
-    else job.weights = initial_weights(options_, entry_);
+    if (!folder_.saved() || options_.lora > 0) job.weights = initial_weights(options_, entry_);
     if (state_.stopped_early) job.options.schedule.steps = last_step_;  // it was killed after its last state, before the rest was written
     if (metric().starts_with("rouge")) job.validation_texts = validation_texts();
     job.on_start = [this](const train::MemoryPlan& plan, Index tokens) { begin(plan, tokens); };
-    job.on_resume = [this](const train::RunState& state, const TrainJob::Write& weights) {
-      if (checkpoint_step(folder_.path() / "checkpoint") != state.step) write_checkpoint("checkpoint", weights);
+    job.on_resume = [this](const train::RunState& state, const TrainJob::Results& results) {
+      if (checkpoint_step(folder_.path() / "checkpoint") != state.step) write_results("checkpoint", "adapter", results);
     };
-    job.keep_best = [this](const train::RunState&, const TrainJob::Write& weights) { write_checkpoint("best", weights); };
-    job.keep_last = [this](const train::RunState& state, const TrainJob::Write& weights, const TrainJob::Write& tensors) {
+    job.keep_best = [this](const train::RunState&, const TrainJob::Results& results) { write_results("best", "best-adapter", results); };
+    job.keep_last = [this](const train::RunState& state, const TrainJob::Results& results, const TrainJob::Write& tensors) {
       state_.run = state;
       log_->sync();
       folder_.save(state_, tensors);
-      write_checkpoint("checkpoint", weights);
+      write_results("checkpoint", "adapter", results);
     };
     job.on_trace = [this](const std::vector<std::string>& ranks, double share_behind) {
       std::vector<nlohmann::json> events;
@@ -143,6 +152,7 @@ class TrainingRun final : public train::TrainObserver {
     const bool finished = state_.stopped_early || last_step_ >= options_.steps;
     folder_.describe(description(), finished);
     std::cerr << "checkpoint: " << (options_.out / "checkpoint").string();
+    if (options_.lora > 0) std::cerr << ", adapter: " << (options_.out / "adapter").string();
     if (std::filesystem::exists(options_.out / "best")) std::cerr << ", lowest validation loss: " << (options_.out / "best").string();
     std::cerr << "\n";
     if (!finished)
@@ -202,10 +212,16 @@ class TrainingRun final : public train::TrainObserver {
     return sum / static_cast<double>(made.size());
   }
 
-  /// A folder that transformers' from_pretrained reads; replaces the one before in one step.
-  void write_checkpoint(const char* name, const TrainJob::Write& write_weights) const {
-    io::AtomicFolder checkpoint(folder_.path() / name);
-    write_weights(checkpoint.path() / "model.safetensors");
+  /// A folder that transformers' from_pretrained reads, and where adapters are trained one that PEFT does; each replaces the one before in one step. The checkpoint comes last:
+  /// its step counts for both.
+  void write_results(const char* checkpoint_name, const char* adapter_name, const TrainJob::Results& results) const {
+    if (results.adapter) {
+      io::AtomicFolder adapter(folder_.path() / adapter_name);
+      results.adapter(adapter.path());
+      adapter.commit();
+    }
+    io::AtomicFolder checkpoint(folder_.path() / checkpoint_name);
+    results.weights(checkpoint.path() / "model.safetensors");
     io::write_config(checkpoint.path(), entry_.sizes, inputs_.tokenizer.end_of_text(), options_.dropout, generation_defaults(options_.strategy));
     inputs_.tokenizer.save(checkpoint.path());
     checkpoint.commit();
@@ -242,11 +258,11 @@ bool train(const Options& options, const TrainingInputs& inputs, RunFolder& fold
          "raise --evaluate-every, --evaluate-samples or --validation-split");
   if (interrupted()) fail(Failure::interrupted, "interrupted before the first step; nothing was written");
   const ModelEntry& entry = find_model(options, true);
-  const auto model = entry.make();
+  const auto training = find_training(options, entry);
   TrainingRun run(options, inputs, entry, folder);
   require_agreement(*options.world, run.identity());
   const auto job = run.job();
-  options.world->run([&](dist::Communicator& communicator) { model->train(job, communicator, run); });
+  options.world->run([&](dist::Communicator& communicator) { training->train(job, communicator, run); });
   std::byte finished{options.world->is_first() && run.finish()};
   options.world->broadcast(std::span(&finished, 1));
   return finished != std::byte{0};
@@ -255,6 +271,7 @@ bool train(const Options& options, const TrainingInputs& inputs, RunFolder& fold
 }  // namespace
 
 int train(const Options& options) {
+  find_training(options, find_model(options, true));  // before all data is read, not after
   RunFolder folder(options);
   if (says_finished(folder)) return 0;
   return train(options, read_training(options, folder), folder) ? 0 : static_cast<int>(Failure::interrupted);
@@ -262,7 +279,8 @@ int train(const Options& options) {
 
 int run(const Options& options) {
   decode::require_valid(options.strategy);  // before hours of training, not after
-  longest_prompt(options, find_model(options, true));
+  const ModelEntry& entry = find_model(options, true);
+  longest_prompt(options, entry), find_training(options, entry);
   RunFolder folder(options);
   const auto inputs = read_training(options, folder);
   return run(options, inputs, read_test(options), folder);

@@ -27,7 +27,7 @@ foreach(variant ${variants})
   configure_file(${templates}/instance.cpp.in ${generated}/${FACTORY}.cpp @ONLY)
   list(APPEND instances ${generated}/${FACTORY}.cpp)
   string(APPEND factory_declarations "std::unique_ptr<CompiledModel> ${FACTORY}();\n")
-  string(APPEND factory_entries "      {\"${model}\", \"${precision}\", \"${device}\", io::ModelSizes::of<${CONFIG}>(), ${FACTORY}},\n")
+  string(APPEND factory_entries "      {\"${model}\", \"${precision}\", \"${device}\", io::ModelSizes::of<${CONFIG}>(), ${FACTORY}, {}},\n")
 endforeach()
 configure_file(${templates}/compiled_models.cpp.in ${generated}/compiled_models.cpp @ONLY)
 

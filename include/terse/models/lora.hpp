@@ -38,17 +38,19 @@ class Lora : public Transformer<LoraFamily<typename Base::Family, nn::LoraLayers
   }
 
   /// w += s b a for each adapted matrix of `base`.
-  void merge(Base& base) const {
+  void merge(Base& base) const { merge(base, this->flat()); }
+  /// The same of other adapters of this kind: their average, say.
+  void merge(Base& base, const typename Model::Parameter* adapters) const {
     for (std::size_t i = 0; i + 1 < Model::table.size(); i += 2) {
       const nn::ParameterInfo &a = Model::table[i], &b = Model::table[i + 1];
       const std::string_view name = a.name.view();
       const auto& weight = of_base(name.substr(0, name.size() - std::string_view("lora_A.weight").size()), "weight");
       this->device().parallel_for(weight.rows, [&](Index row) {
         auto* const out = base.flat() + weight.offset + row * weight.columns;
-        const auto* const factors = this->flat() + b.offset + row * rank;
+        const auto* const factors = adapters + b.offset + row * rank;
         for (Index r = 0; r < rank; ++r) {
           const float factor = static_cast<float>(factors[r]) * static_cast<float>(alpha) / static_cast<float>(rank);
-          const auto* const in = this->flat() + a.offset + r * weight.columns;
+          const auto* const in = adapters + a.offset + r * weight.columns;
 #pragma omp simd
           for (Index c = 0; c < weight.columns; ++c) out[c] += factor * in[c];
         }

@@ -78,17 +78,28 @@ constexpr const char* prefix_of(StateTensor tensor) {
   return "";
 }
 
-/// Writes parameters (full precision), moments and, where the run has one, the average of a Trainer as safetensors.
-/// Errors     Failure::cannot_write
+namespace detail {
+
+/// Adds the state tensors from the `first` on to `tensors`, and writes them all.
 template <class Trainer>
-void write_tensors(const std::filesystem::path& path, const Trainer& trainer, std::vector<io::TensorToWrite> tensors = {}, std::size_t first = 0) {
+void write_tensors_from(std::size_t first, const std::filesystem::path& path, const Trainer& trainer, const io::Metadata& metadata, std::vector<io::TensorToWrite> tensors) {
   while (first < all_state_tensors.size() && !trainer.has(all_state_tensors[first])) ++first;
-  if (first == all_state_tensors.size()) return io::write_safetensors(path, std::move(tensors));
+  if (first == all_state_tensors.size()) return io::write_safetensors(path, std::move(tensors), metadata);
   const StateTensor tensor = all_state_tensors[first];
   trainer.read(tensor, [&](const auto* values) {  // which are on the host until the file is written
     io::add_tensors<typename Trainer::Model>(tensors, prefix_of(tensor), values);
-    write_tensors(path, trainer, std::move(tensors), first + 1);
+    write_tensors_from(first + 1, path, trainer, metadata, std::move(tensors));
   });
+}
+
+}  // namespace detail
+
+/// Writes parameters (full precision), moments and, where the run has one, the average of a Trainer as safetensors; `metadata`: what else the file says.
+/// Errors     Failure::cannot_write
+template <class Trainer>
+void write_tensors(const std::filesystem::path& path, const Trainer& trainer, io::Metadata metadata = {}) {
+  metadata["format"] = "pt";
+  detail::write_tensors_from(0, path, trainer, metadata, {});
 }
 
 /// Reads what write_tensors wrote.
