@@ -23,7 +23,7 @@ inline constexpr bool layers_are_defined = true;  ///< <terse/cuda.hpp> must com
 /// How a parameter begins (scratch): N(mean, deviation / sqrt(residual_branches)); and how many of its rows are real.
 struct ParameterTraits {
   float mean = 0, deviation = 0;
-  int residual_branches = 1;  ///< projections back into the residual stream: 2 * layers (GPT-2)
+  int residual_branches = 0;  ///< projections back into the residual stream: 2 * layers (GPT-2); 0: as its layer has it, else 1
   Index saved_rows = 0;       ///< rows that are written to files where the rest is padding; 0: all
 };
 
@@ -105,7 +105,7 @@ template <class Layer, class Visit>
 constexpr void walk(Layer& layer, const ParameterName& prefix, int residual_branches, Visit& visit) {
   if constexpr (ListsParameters<Layer>::value)
     layer.parameters([&](std::string_view name, auto& member, ParameterTraits traits = {}) {
-      if (traits.residual_branches == 1) traits.residual_branches = residual_branches;
+      if (traits.residual_branches == 0) traits.residual_branches = residual_branches;
       walk_member(prefix + name, member, traits, visit);
     });
 }
