@@ -10,7 +10,6 @@
 #include <nlohmann/json.hpp>
 
 #include <terse/io/checkpoint.hpp>
-#include <terse/nn/lora.hpp>
 
 namespace terse::io {
 
