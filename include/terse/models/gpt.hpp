@@ -44,6 +44,7 @@ struct GptParameters {
 template <class ConfigType>
 struct GptFamily {
   using Config = ConfigType;
+  static constexpr bool fan_in_fan_out = true;  ///< matrices of linear layers are (in, out), in PEFT's words
   template <Precision P, Real T, class Layers = nn::PlainLayers>
   using Parameters = GptParameters<Config, P, T, Layers>;
 };

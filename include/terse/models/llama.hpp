@@ -57,6 +57,7 @@ struct UntiedLlamaParameters : LlamaParameters<Config, P, T, Layers> {
 template <class ConfigType>
 struct LlamaFamily {
   using Config = ConfigType;
+  static constexpr bool fan_in_fan_out = false;  ///< matrices of linear layers are (out, in)
   template <Precision P, Real T, class Layers = nn::PlainLayers>
   using Parameters = std::conditional_t<Config::tied, LlamaParameters<Config, P, T, Layers>, UntiedLlamaParameters<Config, P, T, Layers>>;
 };

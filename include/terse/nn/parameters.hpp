@@ -23,7 +23,7 @@ inline constexpr bool layers_are_defined = true;  ///< <terse/cuda.hpp> must com
 /// How a parameter begins (scratch): N(mean, deviation / sqrt(residual_branches)); and how many of its rows are real.
 struct ParameterTraits {
   float mean = 0, deviation = 0;
-  int residual_branches = 1;  ///< projections back into the residual stream: 2 * layers (GPT-2)
+  int residual_branches = 0;  ///< projections back into the residual stream: 2 * layers (GPT-2); 0: as its layer has it, else 1
   Index saved_rows = 0;       ///< rows that are written to files where the rest is padding; 0: all
   int block = -1;             ///< by the walk: which of an array of layers (the outermost one) it belongs to; -1: none
 };
@@ -110,7 +110,7 @@ template <class Layer, class Visit>
 constexpr void walk(Layer& layer, const ParameterName& prefix, const ParameterTraits& around, Visit& visit) {
   if constexpr (ListsParameters<Layer>::value)
     layer.parameters([&](std::string_view name, auto& member, ParameterTraits traits = {}) {
-      if (traits.residual_branches == 1) traits.residual_branches = around.residual_branches;
+      if (traits.residual_branches == 0) traits.residual_branches = around.residual_branches;
       traits.block = around.block;
       walk_member(prefix + name, member, traits, visit);
     });
@@ -124,7 +124,7 @@ constexpr void for_each_parameter(Layer& layer, Visit&& visit) {
   const auto trained = [&]<class View>(const ParameterName& name, View& view, const ParameterTraits& traits) {
     if constexpr (!detail::is_frozen<View>) visit(name, view, traits);
   };
-  detail::walk(layer, ParameterName{}, {}, trained);
+  detail::walk(layer, ParameterName{}, ParameterTraits{.residual_branches = 1}, trained);
 }
 
 /// Calls visit(name, view) for each view that is frozen, in layer order.
@@ -133,7 +133,7 @@ constexpr void for_each_frozen(Layer& layer, Visit&& visit) {
   const auto frozen = [&]<class View>(const ParameterName& name, View& view, const ParameterTraits&) {
     if constexpr (detail::is_frozen<View>) visit(name, view);
   };
-  detail::walk(layer, ParameterName{}, {}, frozen);
+  detail::walk(layer, ParameterName{}, ParameterTraits{.residual_branches = 1}, frozen);
 }
 
 /// How many parameters (tensors, not values) a layer or model has.
