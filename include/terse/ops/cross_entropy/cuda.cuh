@@ -70,11 +70,19 @@ __device__ inline SoftmaxStatistics softmax_statistics(const X* logits, Index n,
   return shared.row;
 }
 
-/// Mean over v of logits[v] - largest, in the first n of a row; thread 0 has it.
+/// Mean over v of logits[v] - largest, in the first n of a row; thread 0 has it. Not unrolled: it would take registers from those who don't smooth.
 template <Real X>
 __device__ inline float mean_below(const X* logits, Index n, float largest, ReduceSum::TempStorage& shared) {
+  constexpr int each = device::values_per_access<X>;
+  const Index whole = n / each * each;
   float mine = 0;
-  for (Index v = threadIdx.x; device::inside(v, n); v += softmax_threads) mine += device::to_float(logits[v]) - largest;
+#pragma unroll 1
+  for (Index v = Index{threadIdx.x} * each; device::inside(v, whole); v += softmax_threads * each) {
+    float values[each];
+    device::load(values, logits + v);
+    for (const float value : values) mine += value - largest;
+  }
+  if (const Index v = whole + threadIdx.x; device::inside(v, n)) mine += device::to_float(logits[v]) - largest;
   return ReduceSum(shared).Sum(mine) / static_cast<float>(n);
 }
 
@@ -103,12 +111,9 @@ __global__ void __launch_bounds__(softmax_threads) cross_entropy_with_gradient(R
     target = targets[n], at_target = device::to_float(row[target]);
     const float slope = loss_scale == nullptr ? weights[n] : weights[n] * *loss_scale;
     factor = slope / statistics.sum, of_each = slope * smoothing / static_cast<float>(vocabulary), of_target = slope * (1 - smoothing) + of_each;
-    float all = 0;
-    if (smoothing > 0) all = logf(statistics.sum) - mean_below(row, vocabulary, statistics.largest, shared.sum);
-    if (threadIdx.x == 0) {
-      const float of_one = statistics.largest + logf(statistics.sum) - at_target;
-      loss[n] = smoothing > 0 ? (1 - smoothing) * of_one + smoothing * all : of_one;
-    }
+    float of_one = statistics.largest + logf(statistics.sum) - at_target;
+    if (smoothing > 0) of_one = (1 - smoothing) * of_one + smoothing * (logf(statistics.sum) - mean_below(row, vocabulary, statistics.largest, shared.sum));
+    if (threadIdx.x == 0) loss[n] = of_one;
     __syncthreads();  // every thread has read the target's logit before one writes its slope there
   }
   for (Index v = Index{threadIdx.x} * each; device::inside(v, columns); v += softmax_threads * each) {
