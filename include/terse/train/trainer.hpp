@@ -185,10 +185,11 @@ class Trainer<ModelType> {
       ddp_.gather_parameters();
       body();
     } catch (...) {
-      ema_->exchange();  // alone: the other ranks may have failed
+      ema_->exchange(), adamw_.state();  // alone: the other ranks may have failed
       throw;
     }
     ema_->exchange(), ddp_.gather_parameters();
+    adamw_.state();  // waits: the run may end here, and the memory go
   }
 
   double loss_of_model() {
