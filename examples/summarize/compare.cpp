@@ -66,7 +66,7 @@ Written write_greedily(const Options& given, const Checkpoint& checkpoint, const
 
 Distance distance(const Options& options, const Checkpoint& full, const ModelEntry& other, const std::vector<text::Sample>& samples) {
   const int threads = options.threads_per_rank() * options.ranks;
-  const auto ours = full.entry->make()->predictor(full.weights(), threads), theirs = other.make()->predictor(full.weights(), threads);
+  const auto ours = full.entry->make()->predictor(full.weights, threads), theirs = other.make()->predictor(full.weights, threads);
   const auto vocabulary = static_cast<std::size_t>(full.entry->sizes.vocabulary);
   const auto total = static_cast<long>(samples.size());
   train::Progress progress(other.precision + " beside fp32", total, std::max(1L, total / 10));
