@@ -51,7 +51,7 @@ TEST_CASE("a gradient's buckets are summed from its end, as far as it is final")
   dist::launch(2, [](dist::Communicator& communicator) {
     Cpu cpu(1);
     dist::Collective<Cpu> collective(cpu, communicator);
-    dist::BucketedSum<Cpu, float> sum(collective, {.total = 1000, .each = 256}, false);
+    dist::BucketedSum<Cpu, float> sum(cpu, collective, {.total = 1000, .each = 256}, false);
     std::vector<float> values(1000, 1.0f);
     const auto require = [&](bool holds, const char* what) {
       if (!holds) fail(Failure::internal, what);
