@@ -28,7 +28,7 @@ int doctor(const Options& options);
 /// `test`: what to predict; without rows: the validation's.
 int run(const Options& options, const TrainingInputs& inputs, text::Dialogues test, RunFolder& folder);
 void evaluate(const Options& options, const Checkpoint& checkpoint, const text::Dialogues& dialogues);
-/// What the model that --init names makes of them before it is trained: zero-shot/ in --out, unless it is there.
+/// What the model that --init names makes of them before it is trained: zero-shot/ in --out.
 void evaluate_zero_shot(const Options& options, const Checkpoint& initial, const text::Dialogues& dialogues);
 /// Returns the submission's path. `writes_predictions`: predictions.jsonl too, which an evaluation before has written with references.
 std::filesystem::path predict(const Options& options, const Checkpoint& checkpoint, const text::Dialogues& dialogues, bool writes_predictions);

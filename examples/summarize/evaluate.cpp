@@ -194,8 +194,8 @@ ordered_json judge(const std::filesystem::path& path, const Options& options, co
   evaluation["samples"] = dialogues.rows.size();
   evaluation["seconds"] = summaries.seconds;
   evaluation["new_tokens_per_second"] = summaries.new_tokens_per_second();
-  io::write_file(path, evaluation.dump(2) + "\n");
   write_predictions(path.parent_path() / "predictions.jsonl", dialogues, summaries, true);
+  io::write_file(path, evaluation.dump(2) + "\n");
   summaries.on_written();
   return evaluation;
 }
@@ -210,9 +210,7 @@ void evaluate(const Options& options, const Checkpoint& checkpoint, const text::
 }
 
 void evaluate_zero_shot(const Options& options, const Checkpoint& initial, const text::Dialogues& dialogues) {
-  const auto path = options.out / "zero-shot/evaluation.json";
-  if (options.resume && std::filesystem::exists(path)) return;
-  const auto evaluation = judge(path, options, initial, dialogues);
+  const auto evaluation = judge(options.out / "zero-shot/evaluation.json", options, initial, dialogues);
   if (!evaluation.is_null() && !options.json) print_table("zero-shot: ROUGE F1", evaluation);
 }
 

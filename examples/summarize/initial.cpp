@@ -31,17 +31,22 @@ std::filesystem::path told_by(const std::filesystem::path& file) { return is_ggu
 /// Adapters are nothing without the model that they began on, also when the run goes on.
 void require_base(const Options& options, const std::filesystem::path& file) {
   if (file.empty()) fail(Failure::usage, "--lora ", options.lora, ": adapters are trained on a model that has learnt; name its folder or file by --init, or leave --lora out");
+}
+
+/// What is read again after training mustn't be what the run itself writes.
+void require_kept(const Options& options, const std::filesystem::path& file) {
   const auto folder = std::filesystem::weakly_canonical(file).parent_path();
   for (const char* name : {"checkpoint", "best"})
     if (folder == std::filesystem::weakly_canonical(options.out / name))
-      fail(Failure::usage, "--init ", options.init, ": this run writes its own model there, and its adapters need the one they began on; name another folder by --out");
+      fail(Failure::usage, "--init ", options.init, ": this run writes its own model there, and ", options.lora > 0 ? "its adapters need the one they began on" : "--zero-shot judges the one it began on",
+           "; name another folder by --out");
 }
 
 }  // namespace
 
 std::filesystem::path gguf_of(const std::filesystem::path& path) {
   if (is_gguf(path)) return path;
-  if (!std::filesystem::is_directory(path) || std::filesystem::exists(path / "config.json")) return {};
+  if (!std::filesystem::is_directory(path) || std::filesystem::exists(path / "model.safetensors")) return {};
   const auto found = gguf_files_in(path);
   return found.size() == 1 ? found[0] : std::filesystem::path();
 }
@@ -73,6 +78,7 @@ std::filesystem::path initial_weights(const Options& options, const ModelEntry& 
   const auto sizes = initial_sizes(options);
   const auto file = initial_file(options);
   if (options.lora > 0) require_base(options, file);
+  if (options.lora > 0 || options.zero_shot) require_kept(options, file);
   if (sizes && !entry.sizes.reads(*sizes))
     fail(Failure::bad_input, told_by(file).string(), ": ", sizes->words(), "; --model ", entry.model, " has ", entry.sizes.words(),
          "; choose another of the two, or compile this one (terse_add_summarizer): ", sizes->declaration());

@@ -15,7 +15,7 @@ namespace summarize {
 /// Errors     Failure::bad_input: there is none
 std::filesystem::path initial_file(const Options& options);
 
-/// A .gguf file that `path` is, or that is the only one in such a folder, which has no config.json; else empty.
+/// A .gguf file that `path` is, or that is the only one in such a folder, which has no model.safetensors; else empty.
 std::filesystem::path gguf_of(const std::filesystem::path& path);
 
 /// The sizes of the model that --init names, where something tells: a .gguf file or a folder's config.json.

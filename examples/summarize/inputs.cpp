@@ -130,7 +130,7 @@ TrainingInputs read_training(const Options& given, const RunFolder& folder) {
   Options options = given;
   if (options.tokenizer.empty()) options.tokenizer = folder.tokenizer();
   const ModelEntry& entry = find_model(options, true);
-  if (!folder.saved() || options.lora > 0) initial_weights(options, entry);  // a wrong --init is said before the data is read
+  if (!folder.saved() || (options.lora > 0 && !folder.is_finished())) initial_weights(options, entry);  // a wrong --init is said before the data is read
   const auto dialogues = text::read_dialogues(options.data);
   TrainingInputs inputs{training_tokenizer(options, entry, dialogues), {}, {}, {}, {}};
   inputs.training = samples_of(options, inputs.tokenizer, dialogues, entry);
@@ -165,6 +165,7 @@ const ModelEntry& entry_for_texts(const Options& options, const io::ModelSizes& 
 Checkpoint open_checkpoint(const Options& options) {
   auto folder = options.checkpoint;
   if (const auto gguf = gguf_of(folder); !gguf.empty()) {
+    if (!std::filesystem::exists(gguf)) fail(Failure::bad_input, gguf.string(), ": not found; --checkpoint names the folder of model.safetensors, or a .gguf file");
     Checkpoint checkpoint{gguf, io::load_tokenizer(gguf), &entry_for_texts(options, io::read_sizes(io::GgufFile::open(gguf)), gguf)};
     require_fit(checkpoint.tokenizer, gguf, *checkpoint.entry);
     return checkpoint;

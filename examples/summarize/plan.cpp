@@ -159,7 +159,7 @@ int plan(const Options& options) {
             << " samples a step, " << options.steps << " steps\n\n";
   std::string heading = concat("memory of each rank            usual (", usual, " tokens)   largest (", worst, " tokens)");
   for (std::size_t i = 1; i < plans.size(); ++i) {
-    heading.resize(31 + i * 44, ' ');
+    heading.resize(std::max(heading.size() + 2, 31 + i * 44), ' ');
     heading += concat("with --lora ", plans[i].lora);
   }
   std::cout << heading << "\n";

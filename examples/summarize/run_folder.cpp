@@ -106,7 +106,7 @@ RunFolder::RunFolder(const Options& options) : out_(options.out), states_(out_ /
     is_made_in_vain_ = std::filesystem::create_directories(out_, error);
     if (error) fail(Failure::cannot_write, out_.string(), ": cannot be made: ", error.message(), "; name another folder with --out");
     lock_.emplace(out_);
-    io::remove_temporaries(out_), io::remove_temporaries(out_ / "state");  // of killed processes; a finished run, too, may have been killed while its report was written
+    io::remove_temporaries(out_), io::remove_temporaries(out_ / "state"), io::remove_temporaries(out_ / "zero-shot");  // of killed processes; a finished run, too, may have been killed while its report was written
   }
   if (!options.overwrite) {
     saved_ = find_state(out_);

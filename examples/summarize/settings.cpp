@@ -52,7 +52,7 @@ void apply(CLI::App& command, const ordered_json& settings, const std::string& s
 bool may_change(const std::string& name, bool reproducible) {
   static const std::set<std::string> free{"data", "validation", "test", "output", "limit", "tokenizer", "init", "device", "ranks", "accumulate", "steps", "strict",
                                           "evaluate-every", "checkpoint-every", "shard-optimizer", "activation-checkpointing", "reduce-dtype", "keep", "early-stop", "log-every",
-                                          "greedy", "temperature", "top-k", "top-p", "max-new", "decode-batch"};
+                                          "zero-shot", "greedy", "temperature", "top-k", "top-p", "max-new", "decode-batch"};
   return free.contains(name) || (!reproducible && (name == "batch" || name == "threads"));
 }
 
@@ -76,7 +76,9 @@ void continue_run(CLI::App& command, Options& options, const BegunRun& run, bool
   if (!run.has_begun) return;
   if (options.precision == "auto") options.precision = run.settings.value("precision", "auto");
   const auto now = settings_of(options);
-  for (const auto& [name, value] : run.settings.items())
+  ordered_json begun{{"layer-decay", 1.0}, {"label-smoothing", 0.0}, {"ema", 0.0}, {"lora", 0}};  // a state of an older version doesn't say so
+  begun.update(run.settings);
+  for (const auto& [name, value] : begun.items())
     if (now.contains(name) && now[name] != value && !may_change(name, options.reproducible))
       fail(Failure::usage, "--", name, " ", now[name].dump(), ": the run in ", options.out.string(), " began with ", value.dump(),
            "; leave it out, or start over with --overwrite");
@@ -127,7 +129,7 @@ ordered_json settings_of(const Options& o) {
                           {"normalisation", o.normalisation}, {"reproducible", o.reproducible}, {"shard-optimizer", o.shard_optimizer},
                           {"activation-checkpointing", o.activation_checkpointing}, {"reduce-dtype", o.reduce_dtype}, {"seed", o.seed}, {"shuffle", o.shuffle},
                           {"evaluate-every", o.evaluate_every}, {"evaluate-samples", o.evaluate_samples}, {"checkpoint-every", o.checkpoint_every}, {"keep", o.keep},
-                          {"early-stop", o.early_stop}, {"log-every", o.log_every}, {"strict", o.strict}, {"limit", o.limit}, {"decode-batch", o.decode_batch},
+                          {"early-stop", o.early_stop}, {"log-every", o.log_every}, {"strict", o.strict}, {"zero-shot", o.zero_shot}, {"limit", o.limit}, {"decode-batch", o.decode_batch},
                           {"greedy", o.strategy.greedy}, {"temperature", as_typed(o.strategy.temperature)}, {"top-k", o.strategy.top_k},
                           {"top-p", as_typed(o.strategy.top_p)}, {"min-p", as_typed(o.strategy.min_p)}, {"typical", as_typed(o.strategy.typical)}, {"repetition-penalty", as_typed(o.strategy.repetition_penalty.penalty)},
                           {"no-repeat-ngram", o.strategy.no_repeat_ngram.size}, {"min-new", o.strategy.min_new.count}, {"beams", o.strategy.beams},

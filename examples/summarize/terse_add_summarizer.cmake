@@ -4,7 +4,7 @@
 # (`struct Mine : terse::models::Config<…> {};`), which `--model mine` then names and which is the program's default,
 # and any of those that come with terse (MODELS). Each model in each precision (default: all three) is one object file,
 # half a minute of compilation; the commands are compiled once, however many programs there are. That of fp32 on the CPU also makes
-# 8-bit weights of a GPT-2 (--precision int8), and trains adapters of each of LORA_RANKS (--lora; default: none, since each takes as long to compile as
+# 8-bit weights (--precision int8), and trains adapters of each of LORA_RANKS (--lora; default: none, since each takes as long to compile as
 # training all parameters does). CLI11 is needed.
 # DEVICES: cpu, and cuda where the target terse::cuda is there.
 #

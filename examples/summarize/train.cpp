@@ -281,6 +281,7 @@ int run(const Options& options) {
   decode::require_valid(options.strategy);  // before hours of training, not after
   const ModelEntry& entry = find_model(options, true);
   longest_prompt(options, entry), find_training(options, entry);
+  if (options.zero_shot) initial_weights(options, entry);
   RunFolder folder(options);
   const auto inputs = read_training(options, folder);
   return run(options, inputs, read_test(options), folder);

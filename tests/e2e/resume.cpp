@@ -272,8 +272,18 @@ TEST_CASE("--zero-shot judges the model that --init names beside the one that is
     for (const auto& own : before)
       if (line["id"] == own["id"]) CHECK(line["summary"] == own["summary"]);
 
+  // A run that goes on judges it again, beside the model that was trained on.
+  const auto more = Arguments{"run", "--resume", "--steps", "3", "--limit", "1", "--out", job.file("out")};
+  succeed(more);
+  CHECK(json_lines_of(content_of(job.folder() / "out/zero-shot/predictions.jsonl")).size() == 1);
+  CHECK(json_lines_of(content_of(job.folder() / "out/predictions.jsonl")).size() == 1);
+  // Of other dialogues it says nothing.
+  succeed({"evaluate", "--data", job.data(), "--limit", "3", "--precision", "fp32", "--max-new", "4", "--greedy", "--threads", "1", "--out", job.file("out")});
+  CHECK(content_of(job.folder() / "out/report.html").find("Before training") == std::string::npos);
+
   const auto again = succeed(run + Arguments{"--overwrite", "--json"});
   CHECK(json::parse(again.out).contains("rougeL"));
+  check_error(terse_summarize({"run", "--data", job.data(), "--init", job.file("out/checkpoint"), "--zero-shot", "--overwrite", "--out", job.file("out")}), 2, {"--zero-shot judges the one it began on", "--out"});
   check_error(terse_summarize({"run", "--data", job.data(), "--model", "demo", "--zero-shot", "--out", job.file("other")}), 2, {"--zero-shot", "--init"});
 }
 

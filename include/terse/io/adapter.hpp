@@ -57,7 +57,7 @@ void write_adapter(const std::filesystem::path& folder, const T* flat) {
 
 /// Reads adapters that PEFT or write_adapter wrote into the flat parameters of a models::Lora.
 ///
-/// Errors     Failure::bad_input: the folder's configuration has another rank, alpha or kind (rsLoRA's scale, DoRA), or a tensor is missing, surplus or of another shape
+/// Errors     Failure::bad_input: the folder's configuration has another rank, alpha or kind (rsLoRA's scale, DoRA, ranks or alphas of single layers), or a tensor is missing, surplus or of another shape
 template <class Lora, Real T>
 void read_adapter(const std::filesystem::path& folder, T* flat) {
   const auto path = folder / "adapter_config.json";
@@ -69,6 +69,8 @@ void read_adapter(const std::filesystem::path& folder, T* flat) {
   require("peft_type", "LORA"), require("r", Lora::adapter_rank), require("lora_alpha", Lora::adapter_alpha);
   for (const char* kind : {"use_rslora", "use_dora"})
     if (config.contains(kind)) require(kind, false);
+  for (const char* pattern : {"rank_pattern", "alpha_pattern"})  // other numbers for some layers
+    if (config.contains(pattern) && !config[pattern].is_null()) require(pattern, nlohmann::json::object());
   read_weights<Lora>(folder / "adapter_model.safetensors", flat);
 }
 

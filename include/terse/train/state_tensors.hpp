@@ -57,9 +57,10 @@ class StateTensors {
   void release(StateTensor tensor) { copy(tensor) = {}; }
 
   /// On rank 0: body(values), which are all there.
-  /// Errors     Failure::usage: shards that weren't gathered
+  /// Errors     Failure::usage: shards that weren't gathered, or an average that the run doesn't keep
   template <class Body>
   decltype(auto) read(StateTensor tensor, Body&& body) const {
+    require(tensor);
     const std::vector<Stream>& all = copies_[static_cast<std::size_t>(tensor)];
     if (is_whole(tensor)) return read_on_host(ddp_->model().device(), static_cast<const Stream*>(buffer(tensor)), Model::flat_size, body);
     if (all.empty()) fail(Failure::usage, "the optimizer is sharded, and its state wasn't gathered: read it in Trainer::on_first");
@@ -69,6 +70,7 @@ class StateTensors {
   /// On rank 0: body(values) writes them all; `share` follows, on every rank.
   template <class Body>
   void write(StateTensor tensor, Body&& body) {
+    require(tensor);
     if (is_whole(tensor)) return write_on_host(ddp_->model().device(), buffer(tensor), Model::flat_size, body);
     copy(tensor).resize(static_cast<std::size_t>(Model::flat_size));
     body(copy(tensor).data());
@@ -86,6 +88,9 @@ class StateTensors {
   }
 
  private:
+  void require(StateTensor tensor) const {
+    if (!has(tensor)) fail(Failure::usage, "this run averages no weights: TrainOptions::ema is 0");
+  }
   std::vector<Stream>& copy(StateTensor tensor) { return copies_[static_cast<std::size_t>(tensor)]; }
   /// The model's parameters are the average, and what the average was, the weights.
   bool is_exchanged() const { return ema_->has_value() && (*ema_)->is_exchanged() && !adamw_->has_master; }

@@ -164,7 +164,7 @@ inline void rouge(Html& html, const RunFiles& files) {
             html.element("td", {}, fixed(row.value, 4));
             html.element("td", {}, fixed(row.low, 4) + " \xE2\x80\x93 " + fixed(row.high, 4));
             html.element("td", {}, std::isfinite(row.baseline) ? fixed(row.baseline, 4) : "");
-            if (!before.empty()) html.element("td", {}, fixed(before[i], 4));
+            if (!before.empty()) html.element("td", {}, std::isfinite(before[i]) ? fixed(before[i], 4) : "");
           });
       });
     });
@@ -250,7 +250,7 @@ inline void dialogues(Html& html, const RunFiles& files) {
       html.element("div", {{"class", "answers"}}, [&] {
         if (one.prediction->reference) block("reference", "Reference", *one.prediction->reference);
         block("summary", "Summary by the model", one.prediction->summary);
-        if (const auto before = files.zero_shot_summaries.find(one.prediction->id); before != files.zero_shot_summaries.end()) block("zero-shot", "Before training", before->second);
+        if (!files.zero_shot_summaries.empty()) block("zero-shot", "Before training", files.zero_shot_summaries[static_cast<std::size_t>(one.prediction - files.predictions.data())]);
       });
     });
 }

@@ -5,7 +5,6 @@
 #include <cmath>
 #include <filesystem>
 #include <limits>
-#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -38,8 +37,8 @@ struct RunFiles {
   long unreadable = 0;      ///< whole lines of metrics.jsonl and predictions.jsonl that are no JSON objects
   std::vector<Prediction> predictions;
   Json evaluation, run;     ///< null where there is none
-  Json zero_shot;           ///< evaluation.json of zero-shot/: before training; null where there is none
-  std::map<std::string, std::string> zero_shot_summaries;  ///< by the dialogue's id
+  Json zero_shot;           ///< evaluation.json of zero-shot/: of the same dialogues, before training; null where there is none
+  std::vector<std::string> zero_shot_summaries;  ///< of each prediction's dialogue; empty where there are none
   bool evaluation_is_older = false;  ///< than the training
 
   bool empty() const { return steps.empty() && predictions.empty() && evaluation.is_null() && run.is_null(); }
@@ -92,6 +91,19 @@ inline Step step_of(const Json& line) {
   return step;
 }
 
+/// A folder may be evaluated on other dialogues later: what was judged before training is shown beside the same ones only.
+inline void read_zero_shot(const std::filesystem::path& folder, RunFiles& files) {
+  std::vector<std::string> summaries;
+  bool are_same = true;
+  files.unreadable += for_each_object(folder / "predictions.jsonl", [&](const Json& line) {
+    const std::size_t i = summaries.size();
+    are_same = are_same && i < files.predictions.size() && files.predictions[i].id == text_at(line, "id") && files.predictions[i].dialogue == text_at(line, "dialogue");
+    summaries.push_back(text_at(line, "summary"));
+  });
+  if (!are_same || summaries.empty() || summaries.size() != files.predictions.size()) return;
+  files.zero_shot = object_in(folder / "evaluation.json"), files.zero_shot_summaries = std::move(summaries);
+}
+
 }  // namespace detail
 
 /// Reads metrics.jsonl, evaluation.json, predictions.jsonl and run.json, each if it is there. Of a step that is there twice (a run
@@ -113,8 +125,8 @@ inline RunFiles read_run(const std::filesystem::path& folder) {
     if (line.contains("reference")) prediction.reference = text_at(line, "reference");
     files.predictions.push_back(std::move(prediction));
   });
-  files.evaluation = object_in(evaluation), files.run = object_in(folder / "run.json"), files.zero_shot = object_in(folder / "zero-shot/evaluation.json");
-  files.unreadable += for_each_object(folder / "zero-shot/predictions.jsonl", [&](const Json& line) { files.zero_shot_summaries[text_at(line, "id")] = text_at(line, "summary"); });
+  files.evaluation = object_in(evaluation), files.run = object_in(folder / "run.json");
+  read_zero_shot(folder / "zero-shot", files);
   if (!files.evaluation.is_null() && !files.steps.empty()) files.evaluation_is_older = fs::last_write_time(evaluation) < fs::last_write_time(metrics);
   return files;
 }
