@@ -37,13 +37,6 @@ std::vector<float> weights_of(const std::filesystem::path& file) {
   return flat;
 }
 
-void check_error(const Running::Result& result, int code, const std::vector<std::string>& words) {
-  CAPTURE(result.err);
-  CHECK(result.code == code);
-  CHECK(result.err.starts_with("llama-summarize: error: "));
-  for (const auto& word : words) CHECK(result.err.find(word) != std::string::npos);
-}
-
 }  // namespace
 
 TEST_CASE("adapters are trained alone, and the checkpoint is the model with them merged") {

@@ -118,6 +118,17 @@ inline Running::Result succeed(const Arguments& arguments, const std::string& in
   return result;
 }
 
+/// `result` begins with an error line with these words, and has this exit code.
+inline void check_error(const Running::Result& result, int code, const std::vector<std::string>& words) {
+  CAPTURE(result.err);
+  CHECK(result.code == code);
+  CHECK(result.err.starts_with(std::filesystem::path(TERSE_SUMMARIZE).filename().string() + ": error: "));
+  for (const auto& word : words) {
+    INFO(word);
+    CHECK(result.err.find(word) != std::string::npos);
+  }
+}
+
 /// The first arguments, then the others.
 inline Arguments operator+(Arguments first, const Arguments& others) {
   first.insert(first.end(), others.begin(), others.end());

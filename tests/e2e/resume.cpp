@@ -14,14 +14,6 @@ const Arguments reproducible = options + Arguments{"--steps", "8", "--accumulate
 
 std::string model_of(const SmallJob& job, const std::string& name, const std::string& checkpoint) { return content_of(job.folder() / name / checkpoint / "model.safetensors"); }
 
-/// As a line of stderr.
-void check_error(const Running::Result& result, int code, const std::vector<std::string>& words) {
-  CAPTURE(result.err);
-  CHECK(result.code == code);
-  CHECK(result.err.starts_with("terse-summarize: error: "));
-  for (const auto& word : words) CHECK(result.err.find(word) != std::string::npos);
-}
-
 }  // namespace
 
 namespace {

@@ -131,7 +131,7 @@ TEST_CASE("a state that is damaged is exit 3, says how to start over, and is lef
     words.push_back(file.string());
     const auto result = terse_summarize(resume);
     REQUIRE_FALSE(result.err.empty());
-    check_error({result.code, result.out, lines_of(result.err).back() + "\n"}, 3, words);
+    check_one_line({result.code, result.out, lines_of(result.err).back() + "\n"}, 3, words);
     CHECK(content_of(file) == content);
     std::ofstream(file, std::ios::binary) << before;
   };

@@ -16,7 +16,7 @@ std::string in_shell(const Arguments& arguments) {
 void check_last_line(const Running::Result& result, const std::vector<std::string>& words) {
   CAPTURE(result.err);
   REQUIRE_FALSE(result.err.empty());
-  check_error({result.code, result.out, lines_of(result.err).back() + "\n"}, 6, words);
+  check_one_line({result.code, result.out, lines_of(result.err).back() + "\n"}, 6, words);
 }
 
 }  // namespace
@@ -56,7 +56,7 @@ TEST_CASE("a full disk: the same") {
 TEST_CASE("stdout that can't be written is exit 6, and no file takes its place") {
   const SmallJob job;
   const std::string tokenize = in_shell({"tokenize", "--tokenizer", (source_dir() / "examples/summarize/gpt2").string()});
-  for (const std::string closed : {" > /dev/full", " >&-"}) check_error(shell("echo hello | " + tokenize + closed), 6, {"stdout: cannot be written"});
+  for (const std::string closed : {" > /dev/full", " >&-"}) check_one_line(shell("echo hello | " + tokenize + closed), 6, {"stdout: cannot be written"});
   const auto reader_gone = shell("{ yes | " + tokenize + "; echo $? >&2; } | head -1 > /dev/null");
   CHECK(lines_of(reader_gone.err).back() == "6");
   CHECK(reader_gone.err.starts_with("terse-summarize: error: stdout: cannot be written"));
