@@ -101,7 +101,7 @@ void check_alike(const Run& a, const Run& b, double tolerance) {
   }
 }
 
-void check_equal(const Run& a, const Run& b) {
+[[maybe_unused]] void check_equal(const Run& a, const Run& b) {
   REQUIRE(a.steps.size() == b.steps.size());
   for (std::size_t i = 0; i < a.steps.size(); ++i) CHECK((a.steps[i].loss == b.steps[i].loss && a.steps[i].grad_norm == b.steps[i].grad_norm));
   CHECK(a.parameters == b.parameters);
