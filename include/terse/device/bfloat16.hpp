@@ -17,7 +17,7 @@ inline constexpr bool has_bfloat16_pairs = true;
 struct Bfloat16Pairs {
   using Register = Simd<float>::Register;
   using Left = bfloat16;
-  static constexpr int lanes = Simd<float>::lanes, depth = 2, along = 2 * lanes, registers = 2;
+  static constexpr int lanes = Simd<float>::lanes, depth = 2, along = 2 * lanes, parts = 1, registers = 2;
 
   /// x in bfloat16, to the nearest.
   [[gnu::always_inline]] static void convert(Left* to, const float* x, Index count) {
@@ -62,7 +62,7 @@ struct Bfloat16Pairs {
     _mm512_mask_storeu_ps(y, half_of(first(columns)), _mm512_permutex2var_ps(sums[0], low, sums[1]));
     _mm512_mask_storeu_ps(y + lanes, half_of(first(columns) >> lanes), _mm512_permutex2var_ps(sums[0], _mm512_add_epi32(low, _mm512_set1_epi32(8)), sums[1]));
   }
-  [[gnu::always_inline]] static float sum(const Register& source) { return Simd<float>::sum(source); }
+  [[gnu::always_inline]] static float sum(Register (&chains_of_sum)[parts]) { return sum_of_chains<float>(chains_of_sum); }
 
  private:
   [[gnu::always_inline]] static void set(Register& to, __m512i bits) { to = _mm512_castsi512_ps(bits); }

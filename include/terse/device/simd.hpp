@@ -118,6 +118,54 @@ struct Simd {
   }
 };
 
+/// Chains that a sum over many values is made of: value i goes to chain i % chains, and at the end the upper half of them is added to the lower one, and so on. On
+/// all instruction sets that fuse products they are as many as the widest register holds, so that sums have the same bits; others, whose differ anyway, take one register.
+template <class Scalar>
+#if defined(__FMA__)
+inline constexpr int chains = 64 / static_cast<int>(sizeof(Scalar));
+#else
+inline constexpr int chains = Simd<Scalar>::lanes;
+#endif
+template <class Scalar>
+inline constexpr int chain_registers = chains<Scalar> / Simd<Scalar>::lanes;
+
+/// The sum of chains, chain c in lane c % lanes of part c / lanes.
+template <class Scalar>
+[[gnu::always_inline]] inline Scalar sum_of_chains(typename Simd<Scalar>::Register (&parts)[chain_registers<Scalar>]) {
+  for (int half = chain_registers<Scalar> / 2; half > 0; half /= 2)
+    for (int part = 0; part < half; ++part) parts[part] += parts[part + half];
+  return Simd<Scalar>::sum(parts[0]);
+}
+
+/// The sum of term(i) for i in [0, n), in chains. What `term` does must vectorize.
+template <class Scalar, class Term>
+[[gnu::always_inline]] inline Scalar sum_in_chains(Index n, Term&& term) {
+  constexpr int count = chains<Scalar>, lanes = Simd<Scalar>::lanes;
+  typename Simd<Scalar>::Register parts[chain_registers<Scalar>] = {};
+  alignas(64) Scalar terms[count];
+  const auto add = [&] {
+    for (int part = 0; part < chain_registers<Scalar>; ++part) {
+      typename Simd<Scalar>::Register values;
+      std::memcpy(&values, terms + part * lanes, sizeof values);
+#if defined(__FMA__)
+      asm("" : "+x"(values));  // rounded, then added: compilers fuse some copies of a product and its sum, and others not
+#endif
+      parts[part] += values;
+    }
+  };
+  const Index whole = n - n % count;
+  for (Index i = 0; i < whole; i += count) {
+#pragma omp simd simdlen(lanes)  // stored by registers, as they are loaded: g++ tuned for some CPUs takes half ones
+    for (int c = 0; c < count; ++c) terms[c] = term(i + c);
+    add();
+  }
+  if (whole < n) {
+    for (int c = 0; c < count; ++c) terms[c] = whole + c < n ? term(whole + c) : Scalar{};
+    add();
+  }
+  return sum_of_chains<Scalar>(parts);
+}
+
 /// The largest of n values; -infinity of none. NaNs don't count. (clang 14 doesn't vectorize a loop that says so.)
 template <class Scalar>
 Scalar largest_of(const Scalar* values, Index n) {

@@ -124,9 +124,7 @@ void forward(const Cpu& cpu, Attention<heads, key_value_heads>, const PackedBatc
         for (Index i = 0; i < rows; ++i) {
           S* const scores = scratch.scores + i * scratch.stride;
           const S largest = largest_of(scores, first + i + 1);
-          S sum = 0;
-#pragma omp simd reduction(+ : sum)
-          for (Index j = 0; j <= first + i; ++j) sum += fast_exp((scores[j] - largest) * work.scale);
+          const S sum = sum_in_chains<S>(first + i + 1, [=, scale = work.scale](Index j) { return fast_exp((scores[j] - largest) * scale); });
           const S log_sum = largest * work.scale + std::log(sum);
           saved.log_sums[start + first + i][head] = log_sum;
           probabilities(scores, first + i, seen, work.scale, log_sum);

@@ -47,14 +47,12 @@ void forward(const Cpu& cpu, CachedAttention, CacheRows rows, Rows<T, columns> q
     for_each_run(sources, slot, keys, [&](Index source, Index first, Index end) {
       const K* key = cache.key(source, shared, 0);
       Index j = first;
-      for (; j + 4 <= end; j += 4) kernel::dot_tile<1, 4>(D, query, columns, key + j * D, D, scores + j, context);
-      for (; j < end; ++j) kernel::dot_tile<1, 1>(D, query, columns, key + j * D, D, scores + j, context);
+      for (; j + 4 <= end; j += 4) kernel::dot_tile<4>(D, query, key + j * D, D, scores + j);
+      for (; j < end; ++j) kernel::dot_tile<1>(D, query, key + j * D, D, scores + j);
     });
     const S scale = 1 / std::sqrt(static_cast<S>(D));
     const S largest = largest_of(scores, keys);
-    S sum = 0;
-#pragma omp simd reduction(+ : sum)
-    for (Index i = 0; i < keys; ++i) sum += scores[i] = fast_exp((scores[i] - largest) * scale);
+    const S sum = sum_in_chains<S>(keys, [=](Index i) { return scores[i] = fast_exp((scores[i] - largest) * scale); });
     S result[D] = {};
     for_each_run(sources, slot, keys, [&](Index source, Index first, Index end) {  // one chain of sums through all runs
       kernel::multiply<Write::accumulate>(1, D, end - first, scores + first, keys, 1, cache.value(source, shared, first), D, result, D);

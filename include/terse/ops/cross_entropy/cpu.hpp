@@ -24,19 +24,13 @@ struct SoftmaxStatistics {
 template <class S>
 SoftmaxStatistics<S> softmax_statistics(const S* x, Index n) {
   const S largest = largest_of(x, n);
-  S sum = 0;
-#pragma omp simd reduction(+ : sum)
-  for (Index v = 0; v < n; ++v) sum += fast_exp(x[v] - largest);
-  return {largest, sum};
+  return {largest, sum_in_chains<S>(n, [=](Index v) { return fast_exp(x[v] - largest); })};
 }
 
 /// Mean over v of x[v] - largest, in x[0, n), n >= 1.
 template <class S>
 S mean_below(const S* x, Index n, S largest) {
-  S sum = 0;
-#pragma omp simd reduction(+ : sum)
-  for (Index v = 0; v < n; ++v) sum += x[v] - largest;
-  return sum / static_cast<S>(n);
+  return sum_in_chains<S>(n, [=](Index v) { return x[v] - largest; }) / static_cast<S>(n);
 }
 
 }  // namespace terse::ops::inline TERSE_ISA

@@ -20,7 +20,7 @@ void degeneration(const Cpu& cpu, CacheRows rows, std::span<const std::int32_t> 
     S* const direction = direction_of(slot_of(r), position_of(r));
     std::transform(hidden[r].data, hidden[r].data + C, direction, [](T value) { return static_cast<S>(value); });
     S square = 0;
-    kernel::dot_tile<1, 1>(C, direction, C, direction, C, &square, 1);
+    kernel::dot_tile<1>(C, direction, direction, C, &square);
     const S scale = square > 0 ? 1 / std::sqrt(square) : S{0};
     for (Index c = 0; c < C; ++c) direction[c] *= scale;
   });
@@ -30,7 +30,7 @@ void degeneration(const Cpu& cpu, CacheRows rows, std::span<const std::int32_t> 
     S largest = -1;
     for (Index j = 0; j < position; ++j) {
       S likeness = 0;
-      kernel::dot_tile<1, 1>(C, direction_of(slot, position), C, direction_of(sources == nullptr ? slot : Index{sources[j]}, j), C, &likeness, 1);
+      kernel::dot_tile<1>(C, direction_of(slot, position), direction_of(sources == nullptr ? slot : Index{sources[j]}, j), C, &likeness);
       largest = std::max(largest, likeness);
     }
     penalties[a] = largest;

@@ -19,7 +19,7 @@ template <ops::Gelu gelu, class S>
 [[gnu::always_inline]] inline ValueAndSlope<S> at(S x) {
   if constexpr (gelu == ops::Gelu::tanh) {
     constexpr S twice = static_cast<S>(2 * std::numbers::sqrt2 * std::numbers::inv_sqrtpi), cubic = static_cast<S>(0.044715);
-    const S gate = 1 / (1 + fast_exp(-twice * (x + cubic * x * x * x)));
+    const S gate = 1 / (1 + fast_exp(-twice * multiply_add(cubic * x * x, x, x)));
     return {x * gate, gate + x * gate * (1 - gate) * twice * (1 + 3 * cubic * x * x)};
   } else {
     constexpr S inv_sqrt2 = static_cast<S>(1 / std::numbers::sqrt2), inv_sqrt_2pi = static_cast<S>(std::numbers::inv_sqrtpi / std::numbers::sqrt2);

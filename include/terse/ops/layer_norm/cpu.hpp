@@ -3,6 +3,8 @@
 
 #include <terse/device/blas.hpp>
 #include <terse/device/cpu.hpp>
+#include <terse/device/math.hpp>
+#include <terse/device/simd.hpp>
 #include <terse/ops/layer_norm/op.hpp>
 #include <terse/ops/reduce/cpu.hpp>
 
@@ -15,17 +17,13 @@ void forward(const Cpu& cpu, LayerNorm op, Rows<X, C> x, Vector<P, C> gain, Vect
   using S = Wide<X>;
   cpu.parallel_for(x.rows, [=](Index t) {
     const auto row = x[t];
-    S sum = 0, squares = 0;
-#pragma omp simd reduction(+ : sum)
-    for (Index c = 0; c < C; ++c) sum += static_cast<S>(row[c]);
-    const S mean = sum / C;
-#pragma omp simd reduction(+ : squares)
-    for (Index c = 0; c < C; ++c) squares += (static_cast<S>(row[c]) - mean) * (static_cast<S>(row[c]) - mean);
-    const S rstd = 1 / std::sqrt(squares / C + static_cast<S>(op.epsilon));
+    const S mean = sum_in_chains<S>(C, [=](Index c) { return static_cast<S>(row[c]); }) / C;
+    const S variance = sum_in_chains<S>(C, [=](Index c) { return (static_cast<S>(row[c]) - mean) * (static_cast<S>(row[c]) - mean); }) / C;
+    const S rstd = 1 / std::sqrt(variance + static_cast<S>(op.epsilon));
     const auto out = y[t];
 #pragma omp simd
     for (Index c = 0; c < C; ++c)
-      out[c] = static_cast<Y>((static_cast<S>(row[c]) - mean) * rstd * static_cast<S>(gain[c]) + static_cast<S>(bias[c]));
+      out[c] = static_cast<Y>(multiply_add((static_cast<S>(row[c]) - mean) * rstd, static_cast<S>(gain[c]), static_cast<S>(bias[c])));
     saved.mean[t] = mean, saved.rstd[t] = rstd;
   });
 }
@@ -40,7 +38,7 @@ void recompute(const Cpu& cpu, LayerNorm, Rows<X, C> x, Vector<P, C> gain, Vecto
     const auto out = y[t];
 #pragma omp simd
     for (Index c = 0; c < C; ++c)
-      out[c] = static_cast<Y>((static_cast<S>(row[c]) - mean) * rstd * static_cast<S>(gain[c]) + static_cast<S>(bias[c]));
+      out[c] = static_cast<Y>(multiply_add((static_cast<S>(row[c]) - mean) * rstd, static_cast<S>(gain[c]), static_cast<S>(bias[c])));
   });
 }
 
@@ -53,17 +51,13 @@ void backward(const Cpu& cpu, LayerNorm, Rows<X, C> x, Vector<P, C> gain, LayerN
     const auto row = x[t];
     const auto slope = dy[t];
     const auto out = dx[t];
-    S sum = 0, product = 0;
-#pragma omp simd reduction(+ : sum, product)
-    for (Index c = 0; c < C; ++c) {
-      const S g = static_cast<S>(slope[c]) * static_cast<S>(gain[c]);
-      sum += g, product += g * (static_cast<S>(row[c]) - mean);
-    }
-    const S mean_g = sum / C, mean_product = product * rstd / C;
+    const auto g = [=](Index c) { return static_cast<S>(slope[c]) * static_cast<S>(gain[c]); };
+    const S mean_g = sum_in_chains<S>(C, g) / C;
+    const S mean_product = sum_in_chains<S>(C, [=](Index c) { return g(c) * (static_cast<S>(row[c]) - mean); }) * rstd / C;
 #pragma omp simd
     for (Index c = 0; c < C; ++c) {
-      const S n = (static_cast<S>(row[c]) - mean) * rstd, g = static_cast<S>(slope[c]) * static_cast<S>(gain[c]);
-      const S value = rstd * (g - mean_g - n * mean_product);
+      const S n = (static_cast<S>(row[c]) - mean) * rstd;
+      const S value = rstd * (g(c) - mean_g - n * mean_product);
       out[c] = write == Write::accumulate ? out[c] + value : value;
     }
   });

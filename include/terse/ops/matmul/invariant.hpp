@@ -3,7 +3,7 @@
 /// or the number of threads: what decoding stands on (the text of a prompt mustn't depend on its neighbours).
 ///
 /// The work is divided over rows and columns only. One output is one chain of multiply-adds over k (invariant_matmul) or, where both
-/// operands are contiguous over k, one vector of chains, added up in a fixed tree (invariant_matmul_transposed). Where the CPU multiplies
+/// operands are contiguous over k, some chains, added up in a fixed tree (invariant_matmul_transposed), the same on all instruction sets that fuse products. Where the CPU multiplies
 /// bfloat16, x is rounded to it for weights of that type, and a link of the chain has two products.
 
 #include <algorithm>

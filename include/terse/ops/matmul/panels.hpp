@@ -29,7 +29,8 @@ struct Widened {
   using Left = S;                         ///< what x is converted to
   static constexpr int lanes = V::lanes;  ///< sums of a register
   static constexpr int depth = 1;         ///< values of k in a step, where k goes down the weight's columns
-  static constexpr int along = V::lanes;  ///< values of k in a step, where it goes along the weight's rows
+  static constexpr int along = chains<S>; ///< values of k in a step, where it goes along the weight's rows
+  static constexpr int parts = chain_registers<S>;  ///< registers that such a step takes
   static constexpr int registers = 1;     ///< of sums for the columns that are loaded together
 
   template <class X>
@@ -51,7 +52,7 @@ struct Widened {
     if (columns == lanes) V::store(y, *sums);
     else V::store_part(y, *sums, columns);
   }
-  [[gnu::always_inline]] static S sum(const Register& source) { return V::sum(source); }
+  [[gnu::always_inline]] static S sum(Register (&chains_of_sum)[parts]) { return sum_of_chains<S>(chains_of_sum); }
 };
 
 /// How rows are multiplied with a weight of W into sums of S.
@@ -221,28 +222,38 @@ void multiply_stripe(Index m, const X* x, const W* w, Index stride, Index column
 template <class P, int rows, int columns, Index In, class S, class W>
 inline void row_tile(const typename P::Left* left, Index left_stride, const W* w, Ahead<W> ahead, S* y, Index ldy) {
   using Register = typename P::Register;
-  constexpr Index whole = In - In % P::along;
-  Register sum[rows][columns] = {};
-  const auto add = [&](Index p, const Register (&right)[columns]) {
-    for (int i = 0; i < rows; ++i) {
-      Register values;
-      P::load_left(values, left + i * left_stride + p);
-      for (int j = 0; j < columns; ++j) P::add_products(sum[i][j], values, right[j]);
+  constexpr Index whole = In - In % P::along, step = P::along / P::parts;
+  constexpr int together = columns == 1 ? P::parts : 1;  // the parts of a step whose sums the registers hold
+  Register chains_of[rows][columns][P::parts];
+  for (int first = 0; first < P::parts; first += together) {
+    Register sum[rows][columns][together] = {};
+    const auto add = [&](Index p, int part, const Register (&right)[columns]) {
+      for (int i = 0; i < rows; ++i) {
+        Register values;
+        P::load_left(values, left + i * left_stride + p);
+        for (int j = 0; j < columns; ++j) P::add_products(sum[i][j][part], values, right[j]);
+      }
+    };
+    for (Index begin = 0; begin < whole; begin += P::along) {
+      if (first == 0) ahead.template fetch<columns, 1>(begin / P::along, P::along);
+      for (int part = 0; part < together; ++part) {
+        const Index p = begin + (first + part) * step;
+        Register right[columns];
+        for (int j = 0; j < columns; ++j) P::load_along(right[j], w + j * In + p);
+        add(p, part, right);
+      }
     }
-  };
-  for (Index p = 0; p < whole; p += P::along) {
-    Register right[columns];
-    for (int j = 0; j < columns; ++j) P::load_along(right[j], w + j * In + p);
-    ahead.template fetch<columns, 1>(p / P::along, P::along);
-    add(p, right);
-  }
-  if constexpr (whole < In) {
-    Register right[columns];
-    for (int j = 0; j < columns; ++j) P::load_along(right[j], w + j * In + whole, In - whole);
-    add(whole, right);
+    for (int part = 0; part < together; ++part)
+      if (const Index p = whole + (first + part) * step; p < In) {
+        Register right[columns];
+        for (int j = 0; j < columns; ++j) P::load_along(right[j], w + j * In + p, std::min(step, In - p));
+        add(p, part, right);
+      }
+    for (int i = 0; i < rows; ++i)
+      for (int j = 0; j < columns; ++j) std::copy_n(sum[i][j], together, chains_of[i][j] + first);
   }
   for (int i = 0; i < rows; ++i)
-    for (int j = 0; j < columns; ++j) y[i * ldy + j] = P::sum(sum[i][j]);
+    for (int j = 0; j < columns; ++j) y[i * ldy + j] = P::sum(chains_of[i][j]);
 }
 
 /// Y (m, count) = X Wᵀ for a panel of `count` rows of W; `next` is the panel's that comes next.

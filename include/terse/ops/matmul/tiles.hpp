@@ -1,6 +1,8 @@
 #pragma once
 /// Small serial products on strided operands, held in registers: what attention is made of. Every output is one chain of multiply-adds over k, or
-/// where both operands are contiguous over k one vector of chains, added up in a fixed tree, so its bits don't depend on the tile it is in.
+/// where both operands are contiguous over k `chains` of them, added up in a fixed tree, so its bits don't depend on the tile it is in.
+
+#include <algorithm>
 
 #include <terse/device/blas.hpp>
 #include <terse/device/simd.hpp>
@@ -79,32 +81,22 @@ void multiply(Index m, Index n, Index k, const A* a, Index lda, Index step, cons
   for (; i < m; ++i) end_tile<1, write>(n - whole, k, a + i * lda, lda, step, b + whole, ldb, c + i * ldc + whole, ldc);
 }
 
-/// C (rows, columns) = A Bᵀ for one tile, both operands contiguous over k.
-template <int rows, int columns, class S, class A, class B>
-inline void dot_tile(Index k, const A* a, Index lda, const B* b, Index ldb, S* c, Index ldc) {
+/// c[j] = the dot product of a and row j of B, for `columns` rows of B, all contiguous over k.
+template <int columns, class S, class A, class B>
+inline void dot_tile(Index k, const A* a, const B* b, Index ldb, S* c) {
   using V = Simd<S>;
-  typename V::Register sum[rows][columns]{};
-  const Index whole = k - k % V::lanes;
-  for (Index p = 0; p < whole; p += V::lanes) {
-    typename V::Register right[columns];
-    for (int j = 0; j < columns; ++j) V::load(right[j], b + j * ldb + p);
-    for (int i = 0; i < rows; ++i) {
-      typename V::Register left;
-      V::load(left, a + i * lda + p);
-      for (int j = 0; j < columns; ++j) V::add_product(sum[i][j], left, right[j]);
+  typename V::Register sum[columns][chain_registers<S>]{};
+  const auto add = [&](Index p, auto load) {
+    for (int part = 0; part < chain_registers<S>; ++part, p += V::lanes) {
+      typename V::Register left, right;
+      load(left, a + p, p);
+      for (int j = 0; j < columns; ++j) load(right, b + j * ldb + p, p), V::add_product(sum[j][part], left, right);
     }
-  }
-  if (whole < k) {
-    typename V::Register right[columns];
-    for (int j = 0; j < columns; ++j) V::load_part(right[j], b + j * ldb + whole, k - whole);
-    for (int i = 0; i < rows; ++i) {
-      typename V::Register left;
-      V::load_part(left, a + i * lda + whole, k - whole);
-      for (int j = 0; j < columns; ++j) V::add_product(sum[i][j], left, right[j]);
-    }
-  }
-  for (int i = 0; i < rows; ++i)
-    for (int j = 0; j < columns; ++j) c[i * ldc + j] = V::sum(sum[i][j]);
+  };
+  const Index whole = k - k % chains<S>;
+  for (Index p = 0; p < whole; p += chains<S>) add(p, [](auto& to, const auto* from, Index) { V::load(to, from); });
+  if (whole < k) add(whole, [k](auto& to, const auto* from, Index p) { V::load_part(to, from, std::clamp(k - p, Index{0}, Index{V::lanes})); });
+  for (int j = 0; j < columns; ++j) c[j] = sum_of_chains<S>(sum[j]);
 }
 
 }  // namespace kernel

@@ -3,6 +3,7 @@
 
 #include <terse/device/cpu.hpp>
 #include <terse/device/gemm.hpp>
+#include <terse/device/simd.hpp>
 #include <terse/ops/reduce/cpu.hpp>
 #include <terse/ops/rms_norm/op.hpp>
 
@@ -27,9 +28,7 @@ void forward(const Cpu& cpu, RmsNorm op, Rows<X, C> x, Vector<P, C> gain, Rows<Y
   using S = Wide<X>;
   cpu.parallel_for(x.rows, [=](Index t) {
     const auto row = x[t];
-    S squares = 0;
-#pragma omp simd reduction(+ : squares)
-    for (Index c = 0; c < C; ++c) squares += static_cast<S>(row[c]) * static_cast<S>(row[c]);
+    const S squares = sum_in_chains<S>(C, [=](Index c) { return static_cast<S>(row[c]) * static_cast<S>(row[c]); });
     saved.r[t] = 1 / std::sqrt(squares / C + static_cast<S>(op.epsilon));
   });
   recompute(cpu, op, x, gain, saved, y);
@@ -44,9 +43,7 @@ void backward(const Cpu& cpu, RmsNorm, Rows<X, C> x, Vector<P, C> gain, RmsNorm:
     const auto row = x[t];
     const auto slope = dy[t];
     const auto out = dx[t];
-    S product = 0;
-#pragma omp simd reduction(+ : product)
-    for (Index c = 0; c < C; ++c) product += static_cast<S>(slope[c]) * static_cast<S>(gain[c]) * static_cast<S>(row[c]);
+    const S product = sum_in_chains<S>(C, [=](Index c) { return static_cast<S>(slope[c]) * static_cast<S>(gain[c]) * static_cast<S>(row[c]); });
     const S along = product * r * r / C;
 #pragma omp simd
     for (Index c = 0; c < C; ++c) {

@@ -74,7 +74,7 @@ std::span<Candidate<S>> nearest_to_mean(std::span<Candidate<S>> candidates, doub
   double total = 0, sum = 0;
   for (const auto& candidate : candidates) {
     const auto weight = static_cast<double>(fast_exp(candidate.score - largest));
-    total += weight, sum += weight * static_cast<double>(candidate.score);
+    total += weight, sum = multiply_add(weight, static_cast<double>(candidate.score), sum);
   }
   const auto distance = [mean = sum / total](S score) { return static_cast<S>(std::abs(static_cast<double>(score) - mean)); };
   std::copy(candidates.begin(), candidates.end(), room);
