@@ -24,7 +24,8 @@ train::TrainOptions Options::train_options() const {
   result.rates = {lr, min_lr, warmup, steps};
   result.beta1 = beta1, result.beta2 = beta2, result.weight_decay = weight_decay, result.clip = clip;
   result.layer_decay = layer_decay, result.ema = ema;
-  result.dropout = static_cast<float>(dropout), result.label_smoothing = static_cast<float>(label_smoothing);
+  result.dropout = static_cast<float>(dropout), result.label_smoothing = static_cast<float>(label_smoothing), result.r_drop = static_cast<float>(r_drop);
+  result.schedule.twins = r_drop > 0;
   result.evaluate_every = evaluate_every, result.checkpoint_every = checkpoint_every;
   result.reproducible = reproducible, result.shard_optimizer = shard_optimizer;
   result.reduce_dtype = reduce_dtype == "bf16" ? Dtype::bf16 : Dtype::f32;
@@ -47,9 +48,10 @@ int Options::threads_of_each(int rank_count) const {
 void Options::require_possible() const {
   decode::require_valid(strategy);
   const double samples = static_cast<double>(steps) * static_cast<double>(batch) * static_cast<double>(accumulate) * ranks;
-  if (samples > 4294967296.0)  // samples are counted in 32 bits where dropout draws from that count
+  if (const double most = train_options().schedule.most_samples(); samples > most)
     fail(Failure::usage, "--steps ", steps, " x --batch ", batch, " x --accumulate ", accumulate, " x --ranks ", ranks,
-         " are more than 4294967296 samples; ask for fewer");
+         " are more than ", static_cast<std::uint64_t>(most), " samples; ask for fewer");
+  if (r_drop > 0 && dropout == 0) fail(Failure::usage, "--r-drop ", r_drop, ": without --dropout both passes of a sample are the same; give it one, or leave out --r-drop");
   if (reproducible && !std::has_single_bit(static_cast<unsigned long>(ranks * accumulate)))
     fail(Failure::usage, "--reproducible needs ranks x accumulate to be a power of two: ", ranks, " x ", accumulate, " is ", ranks * accumulate,
          "; choose another --accumulate or --ranks");
@@ -162,6 +164,7 @@ void add_training(CLI::App& command, Options& o) {
   command.add_option("--clip", o.clip, "largest global gradient norm; 0: no clipping")->check(from_to(0.0, 1e9))->capture_default_str();
   command.add_option("--dropout", o.dropout, "at GPT-2's four sites")->check(fraction)->capture_default_str();
   command.add_option("--label-smoothing", o.label_smoothing, "what the training loss gives to the whole vocabulary instead of the target; 0: nothing")->check(fraction)->capture_default_str();
+  command.add_option("--r-drop", o.r_drop, "weight of R-Drop: each sample twice, through two dropouts, whose predictions are pulled together; 0: once")->check(from_to(0.0, 1000.0))->capture_default_str();
   command.add_option("--ema", o.ema, "decay of an average of the weights, such as 0.999, that is validated and kept in place of them; 0: none")->check(fraction)->capture_default_str();
   command.add_option("--normalisation", o.normalisation, "mean loss over each micro-batch, or over the step's tokens")
       ->check(CLI::IsMember({"micro-batch", "token"}))

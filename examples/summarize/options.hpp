@@ -32,7 +32,7 @@ struct Options {
 
   // training
   long batch = 16, accumulate = 8, steps = 500, demo_steps = 1000, warmup = 100, evaluate_every = 100, evaluate_samples = 32, log_every = 1;
-  double lr = 3e-4, min_lr = 3e-5, weight_decay = 0.1, beta1 = 0.9, beta2 = 0.95, clip = 1.0, dropout = 0.1, label_smoothing = 0, layer_decay = 1, ema = 0;
+  double lr = 3e-4, min_lr = 3e-5, weight_decay = 0.1, beta1 = 0.9, beta2 = 0.95, clip = 1.0, dropout = 0.1, label_smoothing = 0, r_drop = 0, layer_decay = 1, ema = 0;
   std::string normalisation = "micro-batch", reduce_dtype = "fp32";
   bool shuffle = true, strict = false, zero_shot = false;
   std::uint64_t seed = 42;

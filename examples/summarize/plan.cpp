@@ -119,11 +119,11 @@ int plan(const Options& options) {
   const ModelEntry& entry = find_model(options, true);
   const auto model = entry.make();
   const auto schedule = options.train_options().schedule;
-  const Index worst = options.batch * entry.sizes.context, usual = static_cast<Index>(static_cast<double>(options.batch) * tokens_per_sample);
+  const Index sequences = options.batch * schedule.copies(), worst = sequences * entry.sizes.context, usual = static_cast<Index>(static_cast<double>(sequences) * tokens_per_sample);
   const int gpu_capability = usable_gpus().empty() ? 75 : usable_gpus().front().capability;
   const auto plan_of = [&](int lora, const CompiledTraining& training) {
     const auto of_tokens = [&](Index tokens, bool checkpointing) {
-      return training.plan(tokens, options.batch, options.threads_per_rank(), options.train_options(), checkpointing, gpu_capability);
+      return training.plan(tokens, sequences, options.threads_per_rank(), options.train_options(), checkpointing, gpu_capability);
     };
     const auto plans_of = [&](Index tokens) {
       return TrainingPlan::Memory{of_tokens(tokens, options.activation_checkpointing), of_tokens(tokens, !options.activation_checkpointing).activations};
@@ -133,7 +133,7 @@ int plan(const Options& options) {
   const TrainingPlan chosen = plan_of(options.lora, *find_training(options, entry));
   std::vector<TrainingPlan> plans{plan_of(0, *model)};
   for (const LoraEntry& adapters : entry.lora) plans.push_back(plan_of(adapters.rank, *adapters.make()));
-  const auto samples = static_cast<double>(schedule.samples_per_step());
+  const auto samples = static_cast<double>(schedule.samples_per_step() * schedule.copies());
   const bool checkpointing = options.activation_checkpointing;
   const double recomputed = checkpointing ? recomputed_per_step(entry.sizes, samples) : 0, operations = operations_per_step(entry.sizes, samples, options.lora > 0) + recomputed;
   const train::MemoryPlan &typical = chosen.typical.plan, &largest = chosen.largest.plan;

@@ -76,7 +76,7 @@ void continue_run(CLI::App& command, Options& options, const BegunRun& run, bool
   if (!run.has_begun) return;
   if (options.precision == "auto") options.precision = run.settings.value("precision", "auto");
   const auto now = settings_of(options);
-  ordered_json begun{{"layer-decay", 1.0}, {"label-smoothing", 0.0}, {"ema", 0.0}, {"lora", 0}};  // a state of an older version doesn't say so
+  ordered_json begun{{"layer-decay", 1.0}, {"label-smoothing", 0.0}, {"r-drop", 0.0}, {"ema", 0.0}, {"lora", 0}};  // a state of an older version doesn't say so
   begun.update(run.settings);
   for (const auto& [name, value] : begun.items())
     if (now.contains(name) && now[name] != value && !may_change(name, options.reproducible))
@@ -125,7 +125,7 @@ ordered_json settings_of(const Options& o) {
   const ordered_json rest{{"validation-split", o.validation_split}, {"model", o.model}, {"precision", o.precision}, {"ranks", o.ranks}, {"threads", o.threads},
                           {"batch", o.batch}, {"accumulate", o.accumulate}, {"steps", o.steps}, {"lr", o.lr}, {"min-lr", o.min_lr}, {"warmup", o.warmup},
                           {"weight-decay", o.weight_decay}, {"layer-decay", o.layer_decay}, {"beta1", o.beta1}, {"beta2", o.beta2}, {"clip", o.clip}, {"dropout", o.dropout},
-                          {"label-smoothing", o.label_smoothing}, {"ema", o.ema},
+                          {"label-smoothing", o.label_smoothing}, {"r-drop", o.r_drop}, {"ema", o.ema},
                           {"normalisation", o.normalisation}, {"reproducible", o.reproducible}, {"shard-optimizer", o.shard_optimizer},
                           {"activation-checkpointing", o.activation_checkpointing}, {"reduce-dtype", o.reduce_dtype}, {"seed", o.seed}, {"shuffle", o.shuffle},
                           {"evaluate-every", o.evaluate_every}, {"evaluate-samples", o.evaluate_samples}, {"checkpoint-every", o.checkpoint_every}, {"keep", o.keep},

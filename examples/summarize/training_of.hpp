@@ -85,7 +85,7 @@ class TrainingOf {
     if (job.tensors.empty()) trainer.share_parameters();
     else trainer.resume(job.state);
     if (communicator.is_first())  // every rank has its memory and its parameters
-      job.on_start(plan(trainer.token_capacity(), job.options.schedule.batch, job.threads, job.options, capability_of(device)), trainer.token_capacity());
+      job.on_start(plan(trainer.capacity().tokens, trainer.capacity().sequences, job.threads, job.options, capability_of(device)), trainer.capacity().tokens);
     if (!job.tensors.empty()) trainer.on_first([&] { job.on_resume(trainer.state(), keeper.results()); });
     trainer.run(keeper);
     if (job.options.trace_steps > 0) {

@@ -32,6 +32,7 @@ static_assert(!layers_are_defined, "terse: include <terse/cuda.hpp> before <ters
 #include <terse/ops/matmul/cuda.cuh>
 #include <terse/ops/matmul/invariant.cuh>
 #include <terse/ops/overflow/cuda.cuh>
+#include <terse/ops/r_drop/cuda.cuh>
 #include <terse/ops/reduce/cuda.cuh>
 #include <terse/ops/residual/cuda.cuh>
 #include <terse/ops/rms_norm/cuda.cuh>

@@ -15,6 +15,7 @@
 #include <terse/ops/matmul/cuda.cuh>
 #include <terse/ops/matmul/invariant.cuh>
 #include <terse/ops/overflow/cuda.cuh>
+#include <terse/ops/r_drop/cuda.cuh>
 #include <terse/ops/reduce/cuda.cuh>
 #include <terse/ops/residual/cuda.cuh>
 #include <terse/ops/rms_norm/cuda.cuh>
@@ -111,6 +112,7 @@ struct Kernels {
     ops::matmul_transposed(cuda, act, tokens, logits);
     ops::cross_entropy<V>(cuda, logits, batch.targets, column);
     ops::cross_entropy_with_gradient<V>(cuda, logits, batch.targets, batch.weights, column, Rows<A, P>{nullptr, rows});
+    ops::r_drop_with_gradient<V>(cuda, logits, batch.targets, batch.weights, column, Rows<A, P>{nullptr, rows}, nullptr, LossTerms{});
     ops::weighted_sum(cuda, batch.weights, column, nullptr);
   }
   void decode() const {

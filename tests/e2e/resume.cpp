@@ -52,10 +52,10 @@ void check_killed(const SmallJob& job, const Arguments& reproducible) {
 
 TEST_CASE("a run that is killed, again and again, ends with the bits of one that wasn't") { check_killed(SmallJob(), reproducible); }
 
-TEST_CASE("so does one with smoothed labels, learning rates by layer and averaged weights, which are settings of the run") {
+TEST_CASE("so does one with smoothed labels, R-Drop, learning rates by layer and averaged weights, which are settings of the run") {
   const SmallJob job;
-  check_killed(job, reproducible + Arguments{"--label-smoothing", "0.1", "--layer-decay", "0.8", "--ema", "0.6"});
-  for (const auto& [option, value, begun] : {std::tuple{"--label-smoothing", "0.2", "0.1"}, {"--layer-decay", "0.9", "0.8"}, {"--ema", "0.5", "0.6"}})
+  check_killed(job, reproducible + Arguments{"--label-smoothing", "0.1", "--r-drop", "0.7", "--layer-decay", "0.8", "--ema", "0.6"});
+  for (const auto& [option, value, begun] : {std::tuple{"--label-smoothing", "0.2", "0.1"}, {"--r-drop", "0.5", "0.7"}, {"--layer-decay", "0.9", "0.8"}, {"--ema", "0.5", "0.6"}})
     check_error(terse_summarize({"train", "--resume", "--out", job.file("whole"), "--steps", "9", option, value}), 2, {std::string(option) + " " + value, begun, "--overwrite"});
   CHECK(json::parse(content_of(job.folder() / "whole/run.json"))["memory_plan"]["ema"].get<long>() > 0);
 

@@ -129,7 +129,7 @@ class Staging<Cuda> {
     slot.samples.assign(batch.samples.begin(), batch.samples.end());
     slot.samples.resize(slot.batch.draws.size(), -1);
     slot.batch.samples = slot.samples;
-    slot.batch.label_smoothing = batch.label_smoothing;
+    slot.batch.loss_terms = batch.loss_terms;
   }
 
   Cuda* cuda_;

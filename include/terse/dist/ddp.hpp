@@ -136,7 +136,7 @@ class DistributedDataParallel {
   }
 
   /// Adds the gradient of the batch's loss, times micro.loss_scale; only queued.
-  /// Errors     Failure::usage: the step's sums have begun
+  /// Errors     Failure::usage: the step's sums have begun; loss_terms.r_drop of a batch whose target rows aren't twins
   void backward(const PackedBatch& batch, const ops::DropoutPlan& dropout, const MicroBatch& micro) {
     if (sum_.has_begun()) fail(Failure::usage, "backward after a step's last micro-batch: its gradients are summed already; reduce() and clear() come first");
     const PackedBatch& here = use(batch);
@@ -290,9 +290,19 @@ class DistributedDataParallel {
   }
 
   /// The batch in the device's memory.
+  static bool has_twins(const PackedBatch& batch) {
+    const auto& targets = batch.targets;
+    if (targets.size() % 2 != 0) return false;
+    for (std::size_t n = 0; n < targets.size(); n += 2)
+      if (targets[n] != targets[n + 1]) return false;
+    return true;
+  }
+
   const PackedBatch& use(const PackedBatch& batch) {
     if (batch.tokens() > capacity_.tokens)
       fail(Failure::internal, "a micro-batch of ", batch.tokens(), " tokens exceeds the planned ", capacity_.tokens);
+    if (batch.loss_terms.r_drop > 0 && !has_twins(batch))
+      fail(Failure::usage, "r_drop ", batch.loss_terms.r_drop, ": the batch's target rows aren't twins; add its samples with text::BatchStorage::add_twins");
     return fit(staging_.upload(batch));
   }
 

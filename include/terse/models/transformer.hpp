@@ -19,6 +19,7 @@
 #include <terse/ops/gather/cpu.hpp>
 #include <terse/ops/matmul/cpu.hpp>
 #include <terse/ops/matmul/invariant.hpp>
+#include <terse/ops/r_drop/cpu.hpp>
 #include <terse/ops/workspace/cpu.hpp>
 
 namespace terse::models {
@@ -65,10 +66,11 @@ class Transformer : public TransformerModule<FamilyType, P, DeviceType> {
   static constexpr bool learns_positions = requires(const typename Module::Weights& weights) { weights.positions; };
   static constexpr bool trains_embeddings = !nn::detail::is_frozen<decltype(Module::Weights::tokens)>;  ///< and the head: not where adapters are trained
   static constexpr bool is_tied = !requires(const typename Module::Weights& weights) { weights.head; };
-  static constexpr bool smooths_labels = true;  ///< backward, as the batch says
+  static constexpr bool takes_loss_terms = true;  ///< backward, as the batch says
 
   /// Target rows whose logits exist at one time: at most 64 MiB of them.
   static constexpr Index head_rows = std::clamp<Index>((Index{16} << 20) / padded_V / 32 * 32, 32, 1024);
+  static_assert(head_rows % 2 == 0);  // twins stay together
 
   /// What forward leaves for backward: the stream between blocks, and what `kept` blocks save. Each takes the place of the block `kept` before it, so that the last
   /// `kept` blocks' stand there when backward begins; what the others saved it computes again (models/activation_checkpointing.hpp).
@@ -149,7 +151,7 @@ class Transformer : public TransformerModule<FamilyType, P, DeviceType> {
     });
   }
 
-  /// Loss as above, its labels smoothed as the batch says, and *loss_scale times the gradient of sum over n of weights[n] * loss[n] is added to `gradients`: head and
+  /// Loss as above, and the batch's loss_terms, and *loss_scale times the gradient of sum over n of weights[n] * loss[n] is added to `gradients`: head and
   /// softmax on target rows only.
   /// `is_final` hears of each layer whose gradient is final, from the last to the first.
   template <int kept, class IsFinal = nn::Unheard>
@@ -158,11 +160,14 @@ class Transformer : public TransformerModule<FamilyType, P, DeviceType> {
     const auto dlast = scratch.block.branch;                                                                                    // (T, C)
     ops::clear(device(), dlast);
     for_head_rows(batch, scratch, [&](const Scratch& part, std::span<const std::int32_t> rows, Index first) {
-      const auto at = static_cast<std::size_t>(first);
+      const auto targets = batch.targets.subspan(static_cast<std::size_t>(first), rows.size());
+      const auto row_weights = batch.weights.subspan(static_cast<std::size_t>(first), rows.size());
       ops::gather(device(), saved.last, rows, part.head_inputs);                                                                // (n, C)
       ops::matmul_transposed(device(), part.head_inputs, head(weights()), part.logits);                                          // (n, P)
-      ops::cross_entropy_with_gradient<V>(device(), part.logits, batch.targets.subspan(at, rows.size()),
-                                          batch.weights.subspan(at, rows.size()), part.losses, part.logit_slopes, loss_scale, batch.label_smoothing);  // (n, P)
+      if (batch.loss_terms.r_drop > 0)
+        ops::r_drop_with_gradient<V>(device(), part.logits, targets, row_weights, part.losses, part.logit_slopes, loss_scale, batch.loss_terms);                        // (n, P)
+      else
+        ops::cross_entropy_with_gradient<V>(device(), part.logits, targets, row_weights, part.losses, part.logit_slopes, loss_scale, batch.loss_terms.label_smoothing);  // (n, P)
       ops::matmul(device(), part.logit_slopes, head(weights()), part.head_gradients);                                            // (n, C)
       if constexpr (trains_embeddings) ops::matmul_gradient(device(), part.logit_slopes, part.head_inputs, head(gradients), Write::accumulate);
       ops::scatter(device(), part.head_gradients, rows, dlast);                                                                 // (T, C)

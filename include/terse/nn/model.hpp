@@ -57,8 +57,8 @@ template <class M>
 concept HasLoss = requires(const M& model, const PackedBatch& batch, const typename M::Saved& saved, const typename M::Scratch& scratch) { model.loss(batch, saved, scratch); };
 
 /// After forward: the losses as above, and *loss_scale times the gradient of sum over n of weights[n] * loss[n] is added to `gradients`.
-/// `loss_scale` is in the device's memory, where it is decided; nullptr: 1. A model that smooths the labels of these losses as batch.label_smoothing says
-/// has `static constexpr bool smooths_labels = true`.
+/// `loss_scale` is in the device's memory, where it is decided; nullptr: 1. A model whose losses have batch.loss_terms too
+/// says `static constexpr bool takes_loss_terms = true`.
 ///
 /// It may take one argument more, a function: called with each layer of `gradients` as soon as it is final, from the last in the table to the first, it lets ranks sum
 /// gradients while backward still runs (models/gpt.hpp).

@@ -49,23 +49,39 @@ class BatchStorage {
 
   /// Adds a sample as the batch's next document; its rows with a loss weigh `weight` each.
   void add(const Sample& sample, std::uint32_t draw, float weight) {
-    const std::size_t first_row = ids_.size(), tokens = sample.tokens();
-    ids_.insert(ids_.end(), sample.ids.begin(), sample.ids.begin() + static_cast<std::ptrdiff_t>(tokens));
-    for (std::size_t t = 0; t < tokens; ++t) positions_.push_back(static_cast<std::int32_t>(t));
-    for (std::size_t t = sample.first_target(); t < tokens; ++t) {
-      target_rows_.push_back(static_cast<std::int32_t>(first_row + t));
-      targets_.push_back(sample.ids[t + 1]);
-      weights_.push_back(weight);
-    }
-    cu_seqlens_.push_back(static_cast<std::int32_t>(ids_.size()));
-    samples_.push_back(sample.row);
-    draws_.push_back(draw);
+    const std::size_t first_row = add_document(sample, draw);
+    for (std::size_t t = sample.first_target(); t < sample.tokens(); ++t) add_target(first_row + t, sample.ids[t + 1], weight);
+  }
+
+  /// Adds a sample as two documents, which dropout treats differently: the twins of R-Drop (ops/r_drop/op.hpp), each of whose rows has half the weight. `draw` is below 2^31.
+  void add_twins(const Sample& sample, std::uint32_t draw, float weight) {
+    const std::size_t rows[] = {add_document(sample, draw), add_document(sample, draw | second_twin)};
+    for (std::size_t t = sample.first_target(); t < sample.tokens(); ++t)
+      for (const std::size_t first_row : rows) add_target(first_row + t, sample.ids[t + 1], weight / 2);
   }
 
   /// Valid until the next `clear` or `add`.
   PackedBatch batch() const { return {ids_, positions_, cu_seqlens_, target_rows_, targets_, weights_, samples_, draws_}; }
 
  private:
+  static constexpr std::uint32_t second_twin = std::uint32_t{1} << 31;
+
+  /// Returns its first row.
+  std::size_t add_document(const Sample& sample, std::uint32_t draw) {
+    const std::size_t first_row = ids_.size(), tokens = sample.tokens();
+    ids_.insert(ids_.end(), sample.ids.begin(), sample.ids.begin() + static_cast<std::ptrdiff_t>(tokens));
+    for (std::size_t t = 0; t < tokens; ++t) positions_.push_back(static_cast<std::int32_t>(t));
+    cu_seqlens_.push_back(static_cast<std::int32_t>(ids_.size()));
+    samples_.push_back(sample.row);
+    draws_.push_back(draw);
+    return first_row;
+  }
+  void add_target(std::size_t row, TokenId target, float weight) {
+    target_rows_.push_back(static_cast<std::int32_t>(row));
+    targets_.push_back(target);
+    weights_.push_back(weight);
+  }
+
   std::vector<TokenId> ids_, targets_;
   std::vector<std::int32_t> positions_, cu_seqlens_, target_rows_;
   std::vector<float> weights_;
@@ -112,9 +128,12 @@ struct StepSchedule {
   std::uint64_t seed = 42;
   bool shuffle = true;          ///< each epoch in a new order; else always in the given one
   Normalisation normalisation = Normalisation::micro_batch;
+  bool twins = false;           ///< each sample stands twice in its micro-batch, for R-Drop (BatchStorage::add_twins)
 
   std::int64_t micro_batches() const { return accumulate * ranks; }          ///< of a step, over all ranks
   std::int64_t samples_per_step() const { return batch * micro_batches(); }  ///< the effective batch size
+  std::int64_t copies() const { return twins ? 2 : 1; }                      ///< of a sample in its micro-batch
+  double most_samples() const { return twins ? 2147483648.0 : 4294967296.0; } ///< of all steps: dropout counts them in 32 bits
 };
 
 /// Deals the training samples to steps, ranks and micro-batches.
@@ -126,13 +145,15 @@ struct StepSchedule {
 class Sampler {
  public:
   /// `numbers`: those of `samples` to train on; both must outlive the sampler.
-  /// Errors     Failure::bad_input: there is no sample; Failure::usage: a size of the schedule is below 1
+  /// Errors     Failure::bad_input: there is no sample; Failure::usage: a size of the schedule is below 1, or all steps have more samples than dropout can count
   Sampler(std::span<const Sample> samples, std::span<const std::uint32_t> numbers, const StepSchedule& schedule)
       : samples_(samples), numbers_(numbers), schedule_(schedule) {
     require(schedule.batch, "batch");
     require(schedule.accumulate, "accumulate");
     require(schedule.ranks, "ranks");
     if (numbers.empty()) fail(Failure::bad_input, "no sample is left to train on");
+    if (static_cast<double>(schedule.steps) * static_cast<double>(schedule.samples_per_step()) > schedule.most_samples())
+      fail(Failure::usage, "steps x batch x accumulate x ranks are more than ", static_cast<std::uint64_t>(schedule.most_samples()), " samples; ask for fewer");
     for (auto& epoch : epochs_) epoch.order.reserve(numbers.size());
   }
 
@@ -150,8 +171,14 @@ class Sampler {
     BatchCapacity largest;
     for (std::int64_t step = 0; step < schedule_.steps; ++step)
       for (std::int64_t micro_batch = 0; micro_batch < schedule_.micro_batches(); ++micro_batch)
-        largest.hold(size_of(first_cursor(step, micro_batch), schedule_.batch));
+        largest.hold(micro_batch_size(first_cursor(step, micro_batch)));
     return largest;
+  }
+
+  /// What the micro-batch of the samples from `first` on takes, twins and all.
+  BatchCapacity micro_batch_size(std::uint64_t first) {
+    const auto [tokens, target_rows, sequences] = size_of(first, schedule_.batch);
+    return {schedule_.copies() * tokens, schedule_.copies() * target_rows, schedule_.copies() * sequences};
   }
 
   /// The micro-batch number `micro` (0 ... accumulate-1) that `rank` has in `step`, in `storage`.
@@ -159,12 +186,15 @@ class Sampler {
     const std::uint64_t first = first_cursor(step, rank * schedule_.accumulate + micro);
     const float weight = weight_of_targets(step, first);
     storage.clear();
-    for (std::uint64_t cursor = first; cursor < first + static_cast<std::uint64_t>(schedule_.batch); ++cursor)
-      storage.add(at(cursor), static_cast<std::uint32_t>(cursor), weight);
+    for (std::uint64_t cursor = first; cursor < first + static_cast<std::uint64_t>(schedule_.batch); ++cursor) {
+      const auto draw = static_cast<std::uint32_t>(cursor);
+      if (schedule_.twins) storage.add_twins(at(cursor), draw, weight);
+      else storage.add(at(cursor), draw, weight);
+    }
     return storage.batch();
   }
 
-  /// Size of a run of samples; of a whole step too, for its numbers of tokens and targets.
+  /// Size of a run of samples, each counted once; of a whole step too, for its numbers of tokens and targets.
   BatchCapacity size_of(std::uint64_t first, std::int64_t count) {
     BatchCapacity size{0, 0, count};
     for (std::uint64_t cursor = first; cursor < first + static_cast<std::uint64_t>(count); ++cursor) {

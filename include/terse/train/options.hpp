@@ -1,9 +1,11 @@
 #pragma once
 /// What a run is told: how it learns, and from what.
 
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <utility>
 
 #include <terse/core/dtype.hpp>
 #include <terse/core/error.hpp>
@@ -23,6 +25,7 @@ struct TrainOptions {
   double clip = 1.0;            ///< largest global gradient norm; 0: none
   float dropout = 0.1f;
   float label_smoothing = 0;    ///< what the training loss gives to the whole vocabulary, from 0 to below 1 (ops/cross_entropy/op.hpp); validation stays without
+  float r_drop = 0;             ///< what the divergence of each sample's two passes, through two dropouts, weighs in the training loss (ops/r_drop/op.hpp); 0: one pass
   double ema = 0;               ///< decay of an exponential moving average of the weights (optim/ema.hpp), which is what the run is judged by and gives, below 1; 0: none
   long evaluate_every = 100;    ///< steps between validations; 0: only after the last
   long checkpoint_every = 0;    ///< steps between on_checkpoint; 0: only at the end
@@ -40,9 +43,11 @@ void require_valid(const TrainOptions& options) {
     fail(Failure::usage, "label_smoothing ", options.label_smoothing, ": it is at least 0, which smooths nothing, and below 1; try 0.1");
   if (!(options.layer_decay > 0 && options.layer_decay <= 1)) fail(Failure::usage, "layer_decay ", options.layer_decay, ": it is above 0, and at most 1, which decays nothing; try 0.8");
   if (!(options.ema >= 0 && options.ema < 1)) fail(Failure::usage, "ema ", options.ema, ": it is at least 0, which averages nothing, and below 1; try 0.999");
-  if constexpr (!requires { requires Model::smooths_labels; })
-    if (options.label_smoothing > 0)
-      fail(Failure::usage, "label_smoothing ", options.label_smoothing, ": this model's backward smooths no labels; leave it at 0, or have it take batch.label_smoothing and say so (nn/model.hpp)");
+  if (!(options.r_drop >= 0 && std::isfinite(options.r_drop))) fail(Failure::usage, "r_drop ", options.r_drop, ": it is at least 0, which is one pass a sample; try 1");
+  if (options.r_drop > 0 && options.dropout == 0) fail(Failure::usage, "r_drop ", options.r_drop, ": without dropout both passes are the same; set dropout, or leave r_drop at 0");
+  if constexpr (!requires { requires Model::takes_loss_terms; })
+    for (const auto& [name, value] : {std::pair{"label_smoothing", options.label_smoothing}, {"r_drop", options.r_drop}})
+      if (value > 0) fail(Failure::usage, name, " ", value, ": this model's loss is cross-entropy alone; leave it at 0, or have backward take batch.loss_terms and say so (nn/model.hpp)");
   if (options.layer_decay < 1 && optim::layer_levels<Model>().front() == 0)
     fail(Failure::usage, "layer_decay ", options.layer_decay, ": this model has no array of layers, so there is nothing to decay by; leave it at 1");
 }

@@ -54,8 +54,8 @@ class Trainer<ModelType> {
       : data_(data),
         options_(options),
         communicator_(&communicator),
-        sampler_(data.training, data.training_numbers, checked(options, communicator)),
-        capacity_(capacity()),
+        sampler_(data.training, data.training_numbers, schedule_of(options, communicator)),
+        capacity_(largest_batch()),
         storage_(capacity_),
         ddp_(reserve(model, capacity_.tokens), communicator, {capacity_.tokens, capacity_.sequences},
              {.tree_leaves = tree_leaves(options), .bucket_bytes = options.bucket_bytes, .scatters = options.shard_optimizer && communicator.size() > 1, .dtype = options.reduce_dtype}),
@@ -73,8 +73,8 @@ class Trainer<ModelType> {
 
   /// Where parameters and moments are.
   typename Model::Device& device() const { return ddp_.model().device(); }
-  /// Tokens of the largest micro-batch: what the memory plan is made for.
-  Index token_capacity() const { return capacity_.tokens; }
+  /// The largest micro-batch: what the memory plan is made for.
+  const text::BatchCapacity& capacity() const { return capacity_; }
   /// What the run is judged by and gives: the average of the weights, where it is kept, else the weights.
   StateTensor result() const { return ema_ ? StateTensor::ema : StateTensor::parameters; }
   /// The run has such a tensor.
@@ -134,7 +134,7 @@ class Trainer<ModelType> {
       const auto plan = [this](const text::BatchCapacity& size) { ddp_.rehearse(size.tokens, size.target_rows); };
       const long accumulate = options_.schedule.accumulate, first = communicator_->rank() * accumulate;
       for (long step = state_.step; step < options_.schedule.steps; ++step)
-        for (long micro = first; micro < first + accumulate; ++micro) plan(sampler_.size_of(sampler_.first_cursor(step, micro), options_.schedule.batch));
+        for (long micro = first; micro < first + accumulate; ++micro) plan(sampler_.micro_batch_size(sampler_.first_cursor(step, micro)));
       for (auto micro = static_cast<std::size_t>(communicator_->rank()); micro < validation_losses_.size(); micro += static_cast<std::size_t>(communicator_->size()))
         plan(text::capacity_of(data_.validation, validation_batch(micro), static_cast<std::size_t>(options_.schedule.batch)));
     }
@@ -212,11 +212,13 @@ class Trainer<ModelType> {
     return std::isnan(mean) ? std::numeric_limits<double>::infinity() : mean;
   }
 
-  static const text::StepSchedule& checked(const TrainOptions& options, const dist::Communicator& communicator) {
+  static text::StepSchedule schedule_of(const TrainOptions& options, const dist::Communicator& communicator) {
     require_valid<Model>(options);
     if (options.schedule.ranks != communicator.size())
       fail(Failure::usage, "the schedule deals samples to ", options.schedule.ranks, " ranks, but ", communicator.size(), " run; make them equal");
-    return options.schedule;
+    auto schedule = options.schedule;
+    schedule.twins = options.r_drop > 0;
+    return schedule;
   }
 
   /// Of a lane: forward and backward of each micro-batch, and the optimizer; or the buckets.
@@ -237,7 +239,7 @@ class Trainer<ModelType> {
     return model;
   }
 
-  text::BatchCapacity capacity() {
+  text::BatchCapacity largest_batch() {
     auto largest = sampler_.capacity();
     largest.hold(text::capacity_of(data_.validation, data_.validation_numbers, static_cast<std::size_t>(options_.schedule.batch)));
     return largest;
@@ -326,7 +328,7 @@ class Trainer<ModelType> {
     for (long micro = 0; micro < accumulate; ++micro) {
       auto start = Clock::now();
       PackedBatch batch = sampler_.fill(step, micro, communicator_->rank(), storage_);
-      batch.label_smoothing = options_.label_smoothing;
+      batch.loss_terms = {options_.label_smoothing, options_.r_drop};
       parts.data += milliseconds_since(start);
       start = Clock::now();
       ddp_.backward(batch, dropout, {.number = static_cast<std::int32_t>(micro), .is_last = micro + 1 == accumulate, .loss_scale = adamw_.loss_scale(),
@@ -361,8 +363,9 @@ class Trainer<ModelType> {
   }
   std::string words(const ops::Overflow& mine) {
     const auto micro = communicator_->rank() * options_.schedule.accumulate + mine.micro_batch;
-    if (mine.document >= options_.schedule.batch) return concat("overflow at step ", state_.step + 1, ": in the rows that fill up a batch");
-    const auto& sample = sampler_.at(sampler_.first_cursor(state_.step, micro) + static_cast<std::uint64_t>(mine.document));
+    const Index place = mine.document / sampler_.schedule().copies();
+    if (place >= options_.schedule.batch) return concat("overflow at step ", state_.step + 1, ": in the rows that fill up a batch");
+    const auto& sample = sampler_.at(sampler_.first_cursor(state_.step, micro) + static_cast<std::uint64_t>(place));
     const std::string_view parameter = mine.parameter < 0 ? "the loss" : Model::table[static_cast<std::size_t>(mine.parameter)].name.view();
     return OverflowPlace{state_.step + 1, mine.micro_batch, communicator_->rank(), std::string(parameter), sample.row}.words();
   }

@@ -77,7 +77,7 @@ TEST_CASE("numbers out of range are exit 2, and nothing is begun") {
   const Arguments train{"train", "--data", job.data(), "--model", "demo", "--out", job.file("out")};
   for (const auto& value : {"0", "-1", "nan", "inf", "1e400", "1.5", "0x10", "65537", "many", "99999999999999999999"})
     check({train + Arguments{"--batch", value}, 2, {"--batch: \"" + std::string(value) + "\" isn't a whole number from 1 to 65536"}});
-  for (const auto& option : {"--lr", "--min-lr", "--weight-decay", "--beta1", "--beta2", "--clip", "--dropout", "--label-smoothing", "--ema", "--validation-split"})
+  for (const auto& option : {"--lr", "--min-lr", "--weight-decay", "--beta1", "--beta2", "--clip", "--dropout", "--label-smoothing", "--r-drop", "--ema", "--validation-split"})
     for (const auto& value : {"nan", "-0.1", "1e400"}) check({train + Arguments{terse::concat(option, "=", value)}, 2, {terse::concat(option, ": \"", value, "\" isn't a number from 0 to ")}});
   const std::string whole = "isn't a whole number from";
   for (const Mistake& mistake : {Mistake{train + Arguments{"--steps", "4611686018427387904"}, 2, {"--steps", whole}},
@@ -95,6 +95,7 @@ TEST_CASE("numbers out of range are exit 2, and nothing is begun") {
                                  {train + Arguments{"--layer-decay", "0"}, 2, {"--layer-decay: \"0\" isn't a number from 1e-06 to 1"}},
                                  {train + Arguments{"--layer-decay", "1.1"}, 2, {"--layer-decay: \"1.1\" isn't a number from 1e-06 to 1"}},
                                  {train + Arguments{"--ema", "1"}, 2, {"--ema: \"1\" isn't a number from 0 to 0.999999"}},
+                                 {train + Arguments{"--r-drop", "1", "--dropout", "0"}, 2, {"--r-drop 1: without --dropout", "leave out --r-drop"}},
                                  {train + Arguments{"--label-smoothing", "1"}, 2, {"--label-smoothing: \"1\" isn't a number from 0 to 0.999999"}},
                                  {train + Arguments{"--normalisation", "none"}, 2, {"--normalisation"}},
                                  {train + Arguments{"--precision", "fp8"}, 2, {"--precision"}},

@@ -33,12 +33,12 @@ std::size_t free_bytes() {
 }
 
 template <class Model>
-void check_plan(double ema) {
+void check_plan(double ema, float r_drop = 0) {
   std::vector<TokenId> ids;
   for (TokenId i = 0; i < 300; ++i) ids.push_back(i % 59);
   const auto samples = text::windows(ids, 23);
   const auto halves = text::split(samples.size(), 0, 42);
-  const train::TrainOptions options{.schedule = {.batch = 3, .accumulate = 2, .ranks = 1, .steps = 1}, .rates = {.decay = 1}, .ema = ema};
+  const train::TrainOptions options{.schedule = {.batch = 3, .accumulate = 2, .ranks = 1, .steps = 1}, .rates = {.decay = 1}, .r_drop = r_drop, .ema = ema};
   cudaSetDevice(0);
   const std::size_t before = free_bytes();
   Cuda cuda(0);
@@ -48,7 +48,7 @@ void check_plan(double ema) {
   trainer.run([](const train::StepRecord&) {});
   const std::size_t taken = before - free_bytes();
   const train::PlanOptions sizes{.micro_batches = options.schedule.micro_batches(), .capability = cuda.capability(), .ema = ema > 0};
-  const auto plan = train::plan<Model>(trainer.token_capacity(), options.schedule.batch, sizes);
+  const auto plan = train::plan<Model>(trainer.capacity().tokens, trainer.capacity().sequences, sizes);
   if (gpu::is_emulated) CHECK(taken == plan.total());
   else WARN("not compared, as a real GPU gives memory in pages of 2 MiB and keeps its kernels there too: " << plan.total() << " bytes planned, " << taken << " taken");
 }
@@ -84,6 +84,7 @@ TEST_CASE("the plan is what is allocated, to the byte") {
     check_plan<models::Gpt<Small, Fp16Mixed, Cuda>>(ema);
   }
   check_plan<models::ActivationCheckpointing<models::Gpt<Small, Fp16Mixed, Cuda>>>(0);
+  check_plan<models::Gpt<Small, Fp16Mixed, Cuda>>(0, 1);
 }
 
 TEST_CASE("what a generator takes is known too, whatever the strategy") {

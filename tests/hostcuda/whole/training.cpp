@@ -58,7 +58,7 @@ Run train(int ranks, long steps, Recipe recipe = {}) {
     Model model(device);
     train::Trainer<Model> trainer(model, communicator, {data, halves.training, data, halves.validation},
                                   {.schedule = {.batch = batch, .accumulate = 2, .ranks = ranks, .steps = steps}, .rates = {.lr = 1e-3, .warmup = 5, .decay = steps},
-                                   .layer_decay = recipe.all ? 0.7 : 1.0, .dropout = 0.1f, .label_smoothing = recipe.all ? 0.1f : 0.0f, .ema = recipe.all ? 0.8 : 0.0,
+                                   .layer_decay = recipe.all ? 0.7 : 1.0, .dropout = 0.1f, .label_smoothing = recipe.all ? 0.1f : 0.0f, .r_drop = recipe.all ? 0.5f : 0.0f, .ema = recipe.all ? 0.8 : 0.0,
                                    .evaluate_every = recipe.all ? 2 : 10, .shard_optimizer = recipe.shards, .reduce_dtype = recipe.reduce_dtype, .bucket_bytes = 8192});  // sums over ranks behind backward
     if (communicator.is_first()) trainer.write(train::StateTensor::parameters, [](float* parameters) { nn::initialize<Model>(parameters, 42); });
     trainer.share_parameters();
@@ -149,7 +149,7 @@ TEST_CASE("two GPUs whose gradients are summed in bf16: as two CPU ranks, whole 
     }
 }
 
-TEST_CASE("smoothed labels, learning rates by layer and averaged weights: as on the CPU, and the same bits in shards") {
+TEST_CASE("smoothed labels, R-Drop, learning rates by layer and averaged weights: as on the CPU, and the same bits in shards") {
   if constexpr (!is_sanitized) {
     const auto check = [](int ranks, const Run& run, const Run& on_cpu, double tolerance) {
       INFO(ranks << " ranks");

@@ -27,7 +27,7 @@ struct CountingObserver : train::TrainObserver {
 }  // namespace
 
 // In double, whose products are our own: what a BLAS library does inside isn't counted against us.
-TEST_CASE("a training's steps and validations allocate nothing, with or without averaged weights, smoothed labels and rates by layer") {
+TEST_CASE("a training's steps and validations allocate nothing, with or without averaged weights, smoothed labels, R-Drop and rates by layer") {
   std::vector<text::Sample> samples;
   for (std::int64_t i = 0; i < 10; ++i) {
     text::Sample sample{i, 3, std::vector<TokenId>(static_cast<std::size_t>(5 + 3 * i))};
@@ -41,7 +41,7 @@ TEST_CASE("a training's steps and validations allocate nothing, with or without 
   using Model = models::Gpt<Config, Fp64, Cpu>;
   train::TrainOptions options{.schedule = {.batch = 3, .accumulate = 2, .ranks = 1, .steps = 12}, .rates = {}, .dropout = 0.1f, .evaluate_every = 3};
   for (const bool all : {false, true}) {
-    if (all) options.ema = 0.9, options.label_smoothing = 0.1f, options.layer_decay = 0.8;
+    if (all) options.ema = 0.9, options.label_smoothing = 0.1f, options.r_drop = 0.5f, options.layer_decay = 0.8;
     Cpu cpu(2);
     Model model(cpu);
     dist::Solo solo;

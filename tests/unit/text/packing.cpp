@@ -56,6 +56,37 @@ TEST_CASE("documents lie back to back; only rows that predict the summary are ta
   CHECK(std::vector<float>(batch.weights.begin(), batch.weights.end()) == std::vector<float>{1, 1, 1});
 }
 
+TEST_CASE("twins are two documents of their own draws and half the weight, their target rows in pairs") {
+  const std::vector<text::Sample> samples = {{7, 3, {10, 11, 12, 13, 14}}, {9, 2, {20, 21, 22}}};
+  const auto numbers = all_of(2);
+  text::Sampler sampler(samples, numbers, {.batch = 2, .accumulate = 1, .ranks = 1, .steps = 1, .shuffle = false, .twins = true});
+  const auto capacity = sampler.capacity();
+  CHECK((capacity.tokens == 12 && capacity.target_rows == 6 && capacity.sequences == 4));
+  text::BatchStorage storage(capacity);
+  const auto batch = sampler.fill(0, 0, 0, storage);
+  check_shapes(batch);
+  CHECK(std::vector<TokenId>(batch.ids.begin(), batch.ids.end()) == std::vector<TokenId>{10, 11, 12, 13, 10, 11, 12, 13, 20, 21, 20, 21});
+  CHECK(std::vector<std::int32_t>(batch.cu_seqlens.begin(), batch.cu_seqlens.end()) == std::vector<std::int32_t>{0, 4, 8, 10, 12});
+  CHECK(std::vector<std::int32_t>(batch.target_rows.begin(), batch.target_rows.end()) == std::vector<std::int32_t>{2, 6, 3, 7, 9, 11});
+  CHECK(std::vector<TokenId>(batch.targets.begin(), batch.targets.end()) == std::vector<TokenId>{13, 13, 14, 14, 22, 22});
+  CHECK(std::vector<std::int64_t>(batch.samples.begin(), batch.samples.end()) == std::vector<std::int64_t>{7, 7, 9, 9});
+  CHECK(std::vector<std::uint32_t>(batch.draws.begin(), batch.draws.end()) == std::vector<std::uint32_t>{0, 0x80000000u, 1, 0x80000001u});
+  for (const float weight : batch.weights) CHECK(weight == 1.0f / 6);
+}
+
+TEST_CASE("a schedule has no more samples than dropout can count") {
+  const auto samples = make_samples(2);
+  const auto numbers = all_of(2);
+  const auto message = [&](std::int64_t steps, bool twins) {
+    return message_of([&] { text::Sampler(samples, numbers, {.batch = 1, .accumulate = 1, .ranks = 1, .steps = steps, .twins = twins}); });
+  };
+  constexpr std::int64_t most = std::int64_t{1} << 32;
+  CHECK(message(most, false) == "");
+  CHECK(contains(message(most + 1, false), "more than 4294967296 samples"));
+  CHECK(message(most / 2, true) == "");
+  CHECK(contains(message(most / 2 + 1, true), "more than 2147483648 samples"));
+}
+
 TEST_CASE("odd samples: no prompt, one id, none") {
   const std::vector<text::Sample> samples = {{0, 0, {1, 2, 3}}, {1, 1, {4}}, {2, 0, {}}, {3, 1, {5, 6}}};
   text::BatchStorage storage(text::capacity_of(samples, all_of(4), 4));

@@ -1,4 +1,4 @@
-// What a run may be told besides the usual: smoothed labels, learning rates by layer, averaged weights.
+// What a run may be told besides the usual: smoothed labels, R-Drop, learning rates by layer, averaged weights.
 #include <cmath>
 #include <numeric>
 #include <string>
@@ -23,9 +23,9 @@ template <class P>
 using Gpt = models::Gpt<Small, P, Cpu>;
 
 using Fp32Gpt = Gpt<Fp32>;
-struct Unsmoothed : Fp32Gpt {
+struct Plain : Fp32Gpt {
   using Fp32Gpt::Gpt;
-  static constexpr bool smooths_labels = false;
+  static constexpr bool takes_loss_terms = false;
 };
 
 std::vector<text::Sample> samples() {
@@ -43,9 +43,9 @@ struct Run {
   std::vector<float> parameters;
 };
 
-/// Trains on all samples and validates with the first five.
+/// Trains on all samples, from `begin` or from fresh weights, and validates with the first five.
 template <class Model = Fp32Gpt>
-Run train_all(const train::TrainOptions& options) {
+Run train_all(const train::TrainOptions& options, const std::vector<float>& begin = {}) {
   const auto data = samples();
   std::vector<std::uint32_t> numbers(data.size());
   std::iota(numbers.begin(), numbers.end(), 0u);
@@ -54,7 +54,10 @@ Run train_all(const train::TrainOptions& options) {
     Cpu cpu(1);
     Model model(cpu);
     train::Trainer<Model> trainer(model, communicator, {data, numbers, data, std::span(numbers).first(5)}, options);
-    if (communicator.is_first()) trainer.write(train::StateTensor::parameters, [&](float* values) { nn::initialize<Model>(values, 3); });
+    if (communicator.is_first()) trainer.write(train::StateTensor::parameters, [&](float* values) {
+        if (begin.empty()) nn::initialize<Model>(values, 3);
+        else std::ranges::copy(begin, values);
+      });
     trainer.share_parameters();
     trainer.run([&](const train::StepRecord& step) { run.steps.push_back(step); });
     trainer.on_first([&] { trainer.read(train::StateTensor::parameters, [&](const float* values) { run.parameters.assign(values, values + Model::flat_size); }); });
@@ -85,6 +88,42 @@ TEST_CASE("smoothed labels are learnt from, and validation stays the targets' lo
   CHECK(smoothly.parameters != learnt.parameters);
 }
 
+TEST_CASE("R-Drop: the divergence of two dropouts weighs in the training loss, and is learnt from") {
+  auto options = options_of(1, 2);
+  options.rates = {.lr = 0, .min_lr = 0, .warmup = 0, .decay = 2};  // nothing moves, so that losses can be compared
+  options.dropout = 0.3f, options.label_smoothing = 0.1f;
+  const auto run = [&](float weight) {
+    options.r_drop = weight;
+    return train_all(options).steps;
+  };
+  const auto plain = run(0), once = run(1), twice = run(2), thrice = run(3);
+  for (std::size_t i = 0; i < plain.size(); ++i) {
+    CHECK(once[i].loss < twice[i].loss);
+    CHECK(twice[i].loss - once[i].loss == Approx(thrice[i].loss - twice[i].loss).epsilon(1e-3));
+    CHECK(once[i].validation_loss == plain[i].validation_loss);
+    CHECK((once[i].samples == plain[i].samples && once[i].tokens == plain[i].tokens && once[i].targets == plain[i].targets));
+  }
+  // Of nearly no weight it is the mean of two passes' losses and gradients: those of the batch that has each sample twice.
+  const auto nearly = run(1e-9f);
+  for (std::size_t i = 0; i < plain.size(); ++i) CHECK(nearly[i].loss == Approx(plain[i].loss).epsilon(0.02));
+
+  options = options_of(2, 40);
+  options.dropout = 0.3f, options.evaluate_every = 0;
+  const auto divergence = [&](float weight) {
+    options.r_drop = weight;
+    const Run learnt = train_all(options);
+    auto judging = options_of(1, 2);
+    judging.dropout = 0.3f, judging.rates = {.lr = 0, .min_lr = 0, .warmup = 0, .decay = 2}, judging.evaluate_every = 0;
+    double losses[2];
+    for (const int k : {0, 1}) {
+      judging.r_drop = static_cast<float>(1 + k);
+      losses[k] = train_all(judging, learnt.parameters).steps.front().loss;
+    }
+    return losses[1] - losses[0];
+  };
+  CHECK(divergence(5) < 0.5 * divergence(1e-9f));
+}
+
 TEST_CASE("what a run can't be told, in words") {
   const auto message = [](auto change) {
     auto options = options_of(1, 1);
@@ -92,11 +131,15 @@ TEST_CASE("what a run can't be told, in words") {
     return message_of([&] { train_all(options); });
   };
   for (const float e : {-0.1f, 1.0f, std::nanf("")}) CHECK(contains(message([&](auto& options) { options.label_smoothing = e; }), "label_smoothing"));
+  for (const float a : {-0.1f, INFINITY, std::nanf("")}) CHECK(contains(message([&](auto& options) { options.r_drop = a; }), "r_drop"));
+  CHECK(contains(message([&](auto& options) { options.r_drop = 1; }), "r_drop 1: without dropout both passes are the same"));
   for (const double decay : {0.0, -1.0, 1.5, std::nan("")}) CHECK(contains(message([&](auto& options) { options.layer_decay = decay; }), "layer_decay"));
   for (const double ema : {-0.1, 1.0, std::nan("")}) CHECK(contains(message([&](auto& options) { options.ema = ema; }), "ema"));
   auto options = options_of(1, 1);
   options.label_smoothing = 0.1f;
-  CHECK(contains(message_of([&] { train_all<Unsmoothed>(options); }), "label_smoothing 0.1: this model's backward smooths no labels; leave it at 0"));
+  CHECK(contains(message_of([&] { train_all<Plain>(options); }), "label_smoothing 0.1: this model's loss is cross-entropy alone; leave it at 0"));
+  options.label_smoothing = 0, options.r_drop = 2, options.dropout = 0.1f;
+  CHECK(contains(message_of([&] { train_all<Plain>(options); }), "r_drop 2: this model's loss is cross-entropy alone"));
 }
 
 TEST_CASE("layer decay: blocks near the input move less, embeddings least") {
