@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
+#include <initializer_list>
 #include <set>
 #include <string>
 #include <string_view>
@@ -29,6 +31,19 @@ inline std::string in_words(const nlohmann::json& value) {
   if (value.is_array()) return "a list";
   if (value.is_object()) return "an object";
   return value.dump();
+}
+
+/// A whole number from `least` to `most`. By name: the comparisons that C++20 makes of the library's take a second to compile.
+inline bool is_whole_number(const nlohmann::json& value, std::int64_t least, std::int64_t most) {
+  if (value.is_number_unsigned() && value.get<std::uint64_t>() > static_cast<std::uint64_t>(INT64_MAX)) return false;
+  return value.is_number_integer() && value.get<std::int64_t>() >= least && value.get<std::int64_t>() <= most;
+}
+
+/// One of the known values. (std::ranges::find takes as long to compile.)
+inline bool is_among(const nlohmann::json& value, std::initializer_list<nlohmann::json> known) {
+  for (const nlohmann::json& one : known)
+    if (one == value) return true;
+  return false;
 }
 
 /// What a JSON text is, for messages.

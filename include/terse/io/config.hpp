@@ -91,7 +91,7 @@ class ConfigReader {
   }
   int size_or(const char* key, int otherwise) const { return config_.contains(key) && !config_[key].is_null() ? size(key) : otherwise; }
   void require(const char* key, std::initializer_list<nlohmann::json> known) const {
-    if (config_.contains(key) && std::ranges::find(known, config_[key]) == known.end())
+    if (config_.contains(key) && !is_among(config_[key], known))
       fail(Failure::bad_input, name_, ": \"", key, "\" is ", in_words(config_[key]), ", ", in_words(*known.begin()), " expected: not a ", family_, " as it is computed here");
   }
   /// A number whose value is a whole one, e.g. 10000.0.
@@ -111,7 +111,7 @@ class ConfigReader {
 
  private:
   int whole(const char* key, const nlohmann::json& value) const {
-    if (!value.is_number_integer() || value < 1 || value > std::numeric_limits<int>::max())
+    if (!is_whole_number(value, 1, std::numeric_limits<int>::max()))
       fail(Failure::bad_input, name_, ": \"", key, "\" is ", in_words(value), ", a whole number from 1 to ", std::numeric_limits<int>::max(), " expected");
     return value.get<int>();
   }

@@ -52,7 +52,7 @@ class TokenizerJson {
  private:
   /// Where `key` is there, it must be one of `known`.
   void require(const Json& object, const char* key, std::initializer_list<Json> known) const {
-    if (object.contains(key) && std::find(known.begin(), known.end(), object[key]) == known.end())
+    if (object.contains(key) && !is_among(object[key], known))
       source_.refuse(": \"", key, "\" is ", in_words(object[key]), ", ", in_words(*known.begin()), " expected: not a tokenizer as it is computed here");
   }
   const Json& object(const Json& parent, const char* key) const {
@@ -81,7 +81,7 @@ class TokenizerJson {
   }
 
   std::int64_t id_of(const std::string& token, const Json& id) const {
-    if (!id.is_number_unsigned() || id > std::int64_t{INT32_MAX}) source_.refuse(": ", in_quotes(token), " has no id but ", in_words(id));
+    if (!is_whole_number(id, 0, INT32_MAX)) source_.refuse(": ", in_quotes(token), " has no id but ", in_words(id));
     return id.get<std::int64_t>();
   }
 

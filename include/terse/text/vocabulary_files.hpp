@@ -33,7 +33,7 @@ inline std::vector<std::pair<std::string, TokenId>> vocabulary_entries(std::stri
     if (event == Json::parse_event_t::key && depth == 1) {
       token = parsed.get_ref<const std::string&>();
     } else if (event == Json::parse_event_t::value && depth == 1) {
-      const bool is_id = parsed.is_number_integer() && parsed >= 0 && parsed <= std::int64_t{INT32_MAX};
+      const bool is_id = is_whole_number(parsed, 0, INT32_MAX);
       if (!is_id) source.refuse(": ", in_quotes(token), " has no id but ", in_words(parsed));
       entries.emplace_back(std::move(token), parsed.get<TokenId>());
       return false;  // it needn't go into a document too

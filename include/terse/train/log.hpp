@@ -2,14 +2,18 @@
 /// metrics.jsonl: one JSON object a step.
 
 #include <cerrno>
+#include <cstdint>
 #include <filesystem>
+#include <limits>
 #include <span>
 #include <sstream>
 #include <string>
+#include <string_view>
 
 #include <nlohmann/json.hpp>
 
 #include <terse/core/error.hpp>
+#include <terse/core/json.hpp>
 #include <terse/io/file.hpp>
 #include <terse/train/trainer.hpp>
 
@@ -58,8 +62,8 @@ class MetricsLog {
     std::istringstream in(io::read_file(path));
     std::string kept;
     for (std::string line; std::getline(in, line);) {
-      const auto object = nlohmann::json::parse(line, nullptr, false);
-      if (!object.is_object() || !object.contains("step") || !object["step"].is_number_integer() || object["step"] > step) break;
+      const auto object = nlohmann::json::parse(std::string_view(line), nullptr, false);
+      if (!object.is_object() || !object.contains("step") || !is_whole_number(object["step"], std::numeric_limits<std::int64_t>::min(), step)) break;
       kept += line + "\n";
     }
     return kept;
