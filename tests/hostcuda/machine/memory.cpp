@@ -82,7 +82,8 @@ void* Memory::allocate(int device, std::size_t bytes) {
   forbid(made.pages, static_cast<std::size_t>(made.begin - made.pages));
   forbid(made.begin + bytes, static_cast<std::size_t>(made.pages + made.page_bytes - made.begin) - bytes);
   if (device != host && shown_ == 0 && options().hide_device_memory) mprotect(made.pages, made.page_bytes, PROT_NONE);
-  allocations_[made.begin] = made;
+  const Allocation& kept = allocations_[made.begin] = made;
+  if (device != host) on_devices_.insert(&kept);
   return made.begin;
 }
 
@@ -94,6 +95,7 @@ std::string Memory::free(Allocation& allocation) {
   mmap(allocation.pages, allocation.page_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0);
   forbid(allocation.pages, allocation.page_bytes);
   allocation.live = false;
+  on_devices_.erase(&allocation);
   return mistake;
 }
 
@@ -106,14 +108,16 @@ Allocation* Memory::find(const void* address) {
 
 void Memory::show() {
   if (shown_++ > 0 || !options().hide_device_memory) return;
-  for (auto& [begin, allocation] : allocations_)
-    if (allocation.live && allocation.device != host) mprotect(allocation.pages, allocation.page_bytes, PROT_READ | PROT_WRITE);
+  protect(PROT_READ | PROT_WRITE);
 }
 
 void Memory::hide() {
   if (--shown_ > 0 || !options().hide_device_memory) return;
-  for (auto& [begin, allocation] : allocations_)
-    if (allocation.live && allocation.device != host) mprotect(allocation.pages, allocation.page_bytes, PROT_NONE);
+  protect(PROT_NONE);
+}
+
+void Memory::protect(int access) {
+  for (const Allocation* allocation : on_devices_) mprotect(allocation->pages, allocation->page_bytes, access);
 }
 
 int device_of(const void* address) {

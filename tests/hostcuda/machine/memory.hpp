@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <map>
+#include <set>
 #include <string>
 
 namespace hostcuda {
@@ -34,7 +35,11 @@ class Memory {
   void hide();
 
  private:
-  std::map<const unsigned char*, Allocation> allocations_;   // by begin
+  /// Lets the host do that with what lives on devices.
+  void protect(int access);
+
+  std::map<const unsigned char*, Allocation> allocations_;   // by begin; those that were freed too
+  std::set<const Allocation*> on_devices_;                   // those that live there: far fewer
   int shown_ = 0;
 };
 
