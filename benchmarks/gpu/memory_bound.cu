@@ -131,19 +131,36 @@ void residual_dropout(benchmark::State& state) {
   time(state, cuda, {.bytes = bytes_of(x, branch, y)}, [&] { ops::residual(cuda, batch.view(), dropout, stream, joins, bias.view(), y.view()); });
 }
 
-/// Of the rows whose logits exist at one time.
+/// The rows whose logits exist at one time.
+template <class T>
+struct Head {
+  Cuda cuda;
+  Tensor<Rows<float, padded_vocabulary>, Cuda> logits = random_rows<float, padded_vocabulary>(cuda, head_rows);
+  Tensor<Rows<T, padded_vocabulary>, Cuda> slopes{cuda, head_rows};
+  Tensor<Column<float>, Cuda> loss{cuda, head_rows};
+  GpuArray<TokenId> targets{cuda, wanted()};
+  GpuArray<float> weights{cuda, std::vector<float>(head_rows, 1.0f / head_rows)};
+
+  static std::vector<TokenId> wanted() {
+    std::vector<TokenId> result(head_rows);
+    for (std::size_t n = 0; n < result.size(); ++n) result[n] = static_cast<TokenId>(n / 2 * 7919 % vocabulary);  // of twins the same
+    return result;
+  }
+  Rows<const float, padded_vocabulary> given() const { return logits.view(); }
+};
+
 template <class T>
 void cross_entropy_with_gradient(benchmark::State& state) {
-  Cuda cuda;
-  const auto logits = random_rows<float, padded_vocabulary>(cuda, head_rows);
-  const Tensor<Rows<T, padded_vocabulary>, Cuda> slopes(cuda, head_rows);
-  const Tensor<Column<float>, Cuda> loss(cuda, head_rows);
-  std::vector<TokenId> wanted(head_rows);
-  for (std::size_t n = 0; n < wanted.size(); ++n) wanted[n] = static_cast<TokenId>(n * 7919 % vocabulary);
-  const GpuArray<TokenId> targets(cuda, wanted);
-  const GpuArray<float> weights(cuda, std::vector<float>(head_rows, 1.0f / head_rows));
-  const Rows<const float, padded_vocabulary> given = logits.view();
-  time(state, cuda, {.bytes = bytes_of(logits, slopes)}, [&] { ops::cross_entropy_with_gradient<vocabulary>(cuda, given, targets, weights, loss.view(), slopes.view()); });
+  Head<T> h;
+  time(state, h.cuda, {.bytes = bytes_of(h.logits, h.slopes)},
+       [&] { ops::cross_entropy_with_gradient<vocabulary>(h.cuda, h.given(), h.targets, h.weights, h.loss.view(), h.slopes.view()); });
+}
+
+template <class T>
+void r_drop_with_gradient(benchmark::State& state) {
+  Head<T> h;
+  time(state, h.cuda, {.bytes = bytes_of(h.logits, h.slopes)},
+       [&] { ops::r_drop_with_gradient<vocabulary>(h.cuda, h.given(), h.targets, h.weights, h.loss.view(), h.slopes.view(), nullptr, LossTerms{.r_drop = 1}); });
 }
 
 template <class T>
@@ -207,6 +224,7 @@ void bench::add_memory_bound(int capability) {
     add(name("bias_gradient"), bias_gradient<T>);
     add(name("residual_dropout"), residual_dropout<T>);
     add(name("cross_entropy_with_gradient"), cross_entropy_with_gradient<T>);
+    add(name("r_drop_with_gradient"), r_drop_with_gradient<T>);
     add(name("embedding_forward"), embedding_forward<T>);
     add(name("adamw"), adamw<T>);
   });
