@@ -88,6 +88,11 @@ def machine(results):
             f"{peers}; dialogues of {m['dialogues']}; load average at the end {m['load_average']:.1f}.")
 
 
+def number(end, y, words, inside):
+    """A bar's, inside where the bar is long: what stands behind it may be the roof."""
+    return f'<text x="{end - 8:.1f}" y="{y}" text-anchor="end" fill="white">{words}</text>' if inside else f'<text x="{end + 5:.1f}" y="{y}">{words}</text>'
+
+
 def bars(title, unit, values, roof=None):
     """An SVG of horizontal bars; `roof` is a line across them."""
     values = [(name, value) for name, value in values if value is not None]
@@ -103,7 +108,7 @@ def bars(title, unit, values, roof=None):
         y = top + height * i
         colour = PALETTE["terse"] if name.startswith("terse") else "#a0aec0"
         parts.append(f'<text x="{left - 8}" y="{y + 15}" text-anchor="end">{name}</text><rect x="{left}" y="{y}" width="{value * scale:.1f}" height="20" fill="{colour}"/>'
-                     f'<text x="{left + value * scale + 5:.1f}" y="{y + 15}">{value:.3g} {unit}</text>')
+                     + number(left + value * scale, y + 15, f"{value:.3g} {unit}", value * scale > 200))
     if roof is not None:
         x = left + roof * scale
         parts.append(f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{top - 6}" y2="{bottom}" stroke="{PALETTE["roof"]}" stroke-width="2"/>'
