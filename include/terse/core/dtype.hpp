@@ -13,6 +13,13 @@ namespace terse {
 /// A number format as a value; dtype_of gives a type's.
 enum class Dtype : std::uint8_t { f64, f32, f16, bf16 };
 
+/// condition ? a : b, by bits: of a conditional expression g++ makes a branch around what follows when that is known for one side, and the
+/// loop it stands in doesn't vectorize.
+constexpr std::uint32_t choose(bool condition, std::uint32_t a, std::uint32_t b) {
+  const std::uint32_t mask = -static_cast<std::uint32_t>(condition);
+  return (a & mask) | (b & ~mask);
+}
+
 namespace detail {
 
 // Branch-free, so that loops over it vectorize on every instruction set. NaN becomes 0x7FFF, as on CUDA.
@@ -23,10 +30,8 @@ constexpr std::uint16_t half_bits(float value) {
   constexpr std::uint32_t denormal_magic = 126u << 23;  // 0.5: adding it shifts the mantissa to half's denormal place
   const std::uint32_t denormal =
       std::bit_cast<std::uint32_t>(std::bit_cast<float>(magnitude) + std::bit_cast<float>(denormal_magic)) - denormal_magic;
-  std::uint32_t bits = magnitude < (113u << 23) ? denormal : normal;
-  bits = magnitude >= (143u << 23) ? 0x7C00u : bits;
-  bits = magnitude > 0x7F800000u ? 0x7FFFu : bits;
-  return static_cast<std::uint16_t>(magnitude > 0x7F800000u ? bits : (bits | sign));
+  const std::uint32_t finite = choose(magnitude < (113u << 23), denormal, normal), number = choose(magnitude >= (143u << 23), 0x7C00u, finite) | sign;
+  return static_cast<std::uint16_t>(choose(magnitude > 0x7F800000u, 0x7FFFu, number));
 }
 
 constexpr float half_value(std::uint16_t bits) {
@@ -35,15 +40,14 @@ constexpr float half_value(std::uint16_t bits) {
   const std::uint32_t special = normal + (112u << 23);
   const std::uint32_t denormal =
       std::bit_cast<std::uint32_t>(std::bit_cast<float>(normal + (1u << 23)) - std::bit_cast<float>(113u << 23));
-  std::uint32_t result = exponent == 0 ? denormal : normal;
-  result = exponent == (0x7C00u << 13) ? special : result;
+  const std::uint32_t result = choose(exponent == (0x7C00u << 13), special, choose(exponent == 0, denormal, normal));
   return std::bit_cast<float>(result | (std::uint32_t{bits} & 0x8000u) << 16);
 }
 
 constexpr std::uint16_t bfloat16_bits(float value) {
   const auto all = std::bit_cast<std::uint32_t>(value);
   const std::uint32_t rounded = (all + 0x7FFFu + ((all >> 16) & 1u)) >> 16;
-  return static_cast<std::uint16_t>((all & 0x7FFFFFFFu) > 0x7F800000u ? 0x7FFFu : rounded);
+  return static_cast<std::uint16_t>(choose((all & 0x7FFFFFFFu) > 0x7F800000u, 0x7FFFu, rounded));
 }
 
 }  // namespace detail
@@ -80,6 +84,14 @@ using Wide = std::conditional_t<std::same_as<std::remove_const_t<T>, double>, do
 /// True for half and bfloat16.
 template <Real T>
 inline constexpr bool is_16_bit = sizeof(T) == 2;
+
+/// to = T(value), for loops that must vectorize: g++ 12 doesn't vectorize those under `omp simd` that assign a struct, and they take ten times as long.
+template <Real T>
+constexpr void assign(T& to, Wide<T> value) {
+  if constexpr (std::same_as<T, half>) to.bits = detail::half_bits(value);
+  else if constexpr (std::same_as<T, bfloat16>) to.bits = detail::bfloat16_bits(value);
+  else to = value;
+}
 
 /// The format of T, const or not.
 template <Real T>

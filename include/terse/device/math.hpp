@@ -5,15 +5,14 @@
 #include <cmath>
 #include <cstdint>
 
+#include <terse/core/dtype.hpp>
 #include <terse/device/isa.hpp>
 
 namespace terse::inline TERSE_ISA {
 
-/// condition ? a : b, by bits: of a conditional expression g++ makes a branch around what follows when that is known for one side, and the
-/// loop it stands in doesn't vectorize.
+/// condition ? a : b, by bits: see choose.
 [[gnu::always_inline]] inline float select(bool condition, float a, float b) {
-  const std::uint32_t mask = -static_cast<std::uint32_t>(condition);
-  return std::bit_cast<float>((std::bit_cast<std::uint32_t>(a) & mask) | (std::bit_cast<std::uint32_t>(b) & ~mask));
+  return std::bit_cast<float>(choose(condition, std::bit_cast<std::uint32_t>(a), std::bit_cast<std::uint32_t>(b)));
 }
 
 /// a * b + c, rounded once where the instruction set can. By name: of `a * b + c` compilers fuse some copies and others not, and what they choose depends on the

@@ -51,7 +51,7 @@ void adamw(const Cpu& cpu, const AdamWFactors<S>* factors, const AdamWGroup<S>& 
     adamw_update<S>(f, keep, slope, value, first, second);
     V::store_part(master + i, value, rest), V::store_part(m + i, first, rest), V::store_part(v + i, second, rest);
     if (static_cast<const void*>(parameter) == master) return;
-    for (Index j = begin; j < end; ++j) parameter[j] = static_cast<P>(master[j]);
+    for (Index j = begin; j < end; ++j) assign(parameter[j], master[j]);
   });
 }
 

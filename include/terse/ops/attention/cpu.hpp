@@ -136,7 +136,7 @@ void forward(const Cpu& cpu, Attention<heads, key_value_heads>, const PackedBatc
         }
         kernel::multiply<Write::overwrite>(rows, D, first + rows, scratch.scores, scratch.stride, 1, scratch.values, D, scratch.out, D);
         for (Index i = 0; i < rows; ++i)
-          for (Index d = 0; d < D; ++d) out[start + first + i][head * D + d] = static_cast<Y>(scratch.out[i * D + d]);
+          for (Index d = 0; d < D; ++d) assign(out[start + first + i][head * D + d], scratch.out[i * D + d]);
       }
     }
   });
@@ -196,13 +196,13 @@ void backward(const Cpu& cpu, Attention<heads, key_value_heads>, const PackedBat
         kernel::multiply<Write::accumulate>(keys, D, rows, scratch.slopes, 1, stride, query + first * columns, columns, scratch.dkeys, D);
         kernel::multiply<Write::accumulate>(keys, D, rows, scratch.scores, 1, stride, dout_tile, C, scratch.dvalues, D);
         for (Index i = 0; i < rows; ++i)
-          for (Index d = 0; d < D; ++d) dqkv[start + first + i][head * D + d] = static_cast<DT>(scratch.out[i * D + d]);
+          for (Index d = 0; d < D; ++d) assign(dqkv[start + first + i][head * D + d], scratch.out[i * D + d]);
       }
     }
     for (Index j = 0; j < length; ++j)
       for (Index d = 0; d < D; ++d) {
-        dqkv[start + j][key_column + d] = static_cast<DT>(scratch.dkeys[j * D + d]);
-        dqkv[start + j][value_column + d] = static_cast<DT>(scratch.dvalues[j * D + d]);
+        assign(dqkv[start + j][key_column + d], scratch.dkeys[j * D + d]);
+        assign(dqkv[start + j][value_column + d], scratch.dvalues[j * D + d]);
       }
   });
 }

@@ -18,7 +18,7 @@ void cast(const Cpu& cpu, const From* x, To* y, Index n) {
   cpu.parallel_for(divide_up(n, piece), [=](Index p) {
     const Index end = std::min(n, (p + 1) * piece);
 #pragma omp simd
-    for (Index i = p * piece; i < end; ++i) y[i] = static_cast<To>(static_cast<Wide<To>>(x[i]));
+    for (Index i = p * piece; i < end; ++i) assign(y[i], static_cast<Wide<To>>(x[i]));
   });
 }
 

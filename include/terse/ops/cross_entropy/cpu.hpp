@@ -63,7 +63,7 @@ void cross_entropy_with_gradient(const Cpu& cpu, Rows<X, P> logits, std::span<co
     loss[n] = statistics.log_sum() - at_target;
     if (smoothing > 0) loss[n] = (1 - smoothing) * loss[n] + smoothing * (std::log(statistics.sum) - mean_below(row.data, vocabulary, statistics.largest));
 #pragma omp simd
-    for (Index v = 0; v < vocabulary; ++v) out[v] = static_cast<D>(factor * fast_exp(row[v] - statistics.largest) - of_each);
+    for (Index v = 0; v < vocabulary; ++v) assign(out[v], factor * fast_exp(row[v] - statistics.largest) - of_each);
     out[target] = static_cast<D>(factor * fast_exp(at_target - statistics.largest) - of_target);
     for (Index v = vocabulary; v < P; ++v) out[v] = D{};
   });

@@ -21,7 +21,7 @@ void gather(const Cpu& cpu, Rows<X, C> x, std::span<const std::int32_t> rows, Ro
     const auto in = x[rows[static_cast<std::size_t>(n)]];
     const auto out = y[n];
 #pragma omp simd
-    for (Index c = 0; c < C; ++c) out[c] = static_cast<Y>(static_cast<Wide<Y>>(in[c]));
+    for (Index c = 0; c < C; ++c) assign(out[c], static_cast<Wide<Y>>(in[c]));
   });
 }
 
@@ -57,7 +57,7 @@ void scatter(const Cpu& cpu, Rows<X, C> x, std::span<const std::int32_t> rows, R
     const auto in = x[n];
     const auto out = y[rows[static_cast<std::size_t>(n)]];
 #pragma omp simd
-    for (Index c = 0; c < C; ++c) out[c] = static_cast<Y>(static_cast<Wide<Y>>(in[c]));
+    for (Index c = 0; c < C; ++c) assign(out[c], static_cast<Wide<Y>>(in[c]));
   });
 }
 

@@ -40,7 +40,7 @@ void gelu_forward(const Cpu& cpu, Rows<X, C> x, Rows<Y, C> y) {
     const auto row = x[t];
     const auto out = y[t];
 #pragma omp simd
-    for (Index c = 0; c < C; ++c) out[c] = static_cast<Y>(gelu_detail::at<gelu>(static_cast<Wide<X>>(row[c])).value);
+    for (Index c = 0; c < C; ++c) assign(out[c], gelu_detail::at<gelu>(static_cast<Wide<X>>(row[c])).value);
   });
 }
 
@@ -55,8 +55,7 @@ void gelu_backward(const Cpu& cpu, Rows<X, C> x, Rows<Y, C> y, Rows<DY, C> dy) {
 #pragma omp simd
     for (Index c = 0; c < C; ++c) {
       const auto [value, derivative] = gelu_detail::at<gelu>(static_cast<S>(row[c]));
-      out[c] = static_cast<Y>(value);
-      slope[c] = static_cast<DY>(static_cast<S>(slope[c]) * derivative);
+      assign(out[c], value), assign(slope[c], static_cast<S>(slope[c]) * derivative);
     }
   });
 }

@@ -23,7 +23,7 @@ void forward(const Cpu& cpu, LayerNorm op, Rows<X, C> x, Vector<P, C> gain, Vect
     const auto out = y[t];
 #pragma omp simd
     for (Index c = 0; c < C; ++c)
-      out[c] = static_cast<Y>(multiply_add((static_cast<S>(row[c]) - mean) * rstd, static_cast<S>(gain[c]), static_cast<S>(bias[c])));
+      assign(out[c], multiply_add((static_cast<S>(row[c]) - mean) * rstd, static_cast<S>(gain[c]), static_cast<S>(bias[c])));
     saved.mean[t] = mean, saved.rstd[t] = rstd;
   });
 }
@@ -38,7 +38,7 @@ void recompute(const Cpu& cpu, LayerNorm, Rows<X, C> x, Vector<P, C> gain, Vecto
     const auto out = y[t];
 #pragma omp simd
     for (Index c = 0; c < C; ++c)
-      out[c] = static_cast<Y>(multiply_add((static_cast<S>(row[c]) - mean) * rstd, static_cast<S>(gain[c]), static_cast<S>(bias[c])));
+      assign(out[c], multiply_add((static_cast<S>(row[c]) - mean) * rstd, static_cast<S>(gain[c]), static_cast<S>(bias[c])));
   });
 }
 

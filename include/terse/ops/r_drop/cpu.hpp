@@ -66,7 +66,7 @@ void r_drop_with_gradient(const Cpu& cpu, Rows<X, P> logits, std::span<const Tok
 #pragma omp simd
     for (Index v = 0; v < vocabulary; ++v) {
       const S of_first = slope(0, v, of_each), of_second = slope(1, v, of_each);
-      first[v] = static_cast<D>(of_first), second[v] = static_cast<D>(of_second);
+      assign(first[v], of_first), assign(second[v], of_second);
     }
     first[targets[at]] = static_cast<D>(at_target[0]), second[targets[at + 1]] = static_cast<D>(at_target[1]);
     for (Index v = vocabulary; v < P; ++v) first[v] = second[v] = D{};

@@ -34,7 +34,7 @@ void add_bias(const Cpu& cpu, Vector<P, C> bias, Rows<Y, C> y) {
   cpu.parallel_for(y.rows, [=](Index t) {
     const auto row = y[t];
 #pragma omp simd
-    for (Index c = 0; c < C; ++c) row[c] = static_cast<Y>(static_cast<Wide<Y>>(row[c]) + static_cast<Wide<Y>>(bias[c]));
+    for (Index c = 0; c < C; ++c) assign(row[c], static_cast<Wide<Y>>(row[c]) + static_cast<Wide<Y>>(bias[c]));
   });
 }
 
@@ -44,7 +44,7 @@ void scale(const Cpu& cpu, Rows<Y, C> y, float factor) {
   cpu.parallel_for(y.rows, [=](Index t) {
     const auto row = y[t];
 #pragma omp simd
-    for (Index c = 0; c < C; ++c) row[c] = static_cast<Y>(static_cast<Wide<Y>>(row[c]) * static_cast<Wide<Y>>(factor));
+    for (Index c = 0; c < C; ++c) assign(row[c], static_cast<Wide<Y>>(row[c]) * static_cast<Wide<Y>>(factor));
   });
 }
 

@@ -65,13 +65,13 @@ void apply_dropout(const Cpu& cpu, const PackedBatch& batch, const Dropout& drop
     const auto out = y[t];
     if (!dropout.active()) {
 #pragma omp simd
-      for (Index c = 0; c < C; ++c) out[c] = static_cast<Y>(static_cast<S>(in[c]));
+      for (Index c = 0; c < C; ++c) assign(out[c], static_cast<S>(in[c]));
       return;
     }
     std::array<S, static_cast<std::size_t>(round_up(C, Index{4}))> factors;
     dropout_factors(dropout, batch.draws[static_cast<std::size_t>(document_of(batch, t))], 0, batch.positions[static_cast<std::size_t>(t)], C, factors.data());
 #pragma omp simd
-    for (Index c = 0; c < C; ++c) out[c] = static_cast<Y>(static_cast<S>(in[c]) * factors[static_cast<std::size_t>(c)]);
+    for (Index c = 0; c < C; ++c) assign(out[c], static_cast<S>(in[c]) * factors[static_cast<std::size_t>(c)]);
   });
 }
 

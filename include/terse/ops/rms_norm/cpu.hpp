@@ -18,7 +18,7 @@ void recompute(const Cpu& cpu, RmsNorm, Rows<X, C> x, Vector<P, C> gain, RmsNorm
     const auto row = x[t];
     const auto out = y[t];
 #pragma omp simd
-    for (Index c = 0; c < C; ++c) out[c] = static_cast<Y>(static_cast<S>(row[c]) * r * static_cast<S>(gain[c]));
+    for (Index c = 0; c < C; ++c) assign(out[c], static_cast<S>(row[c]) * r * static_cast<S>(gain[c]));
   });
 }
 

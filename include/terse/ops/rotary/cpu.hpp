@@ -34,8 +34,8 @@ void rotate(const Cpu& cpu, Rows<S, rotated> angles, Rows<T, columns> qkv, Rotat
 #pragma omp simd
       for (Index i = 0; i < pairs; ++i) {
         const S a = static_cast<S>(first[i]), b = static_cast<S>(second[i]), turn = sign * sine[i];
-        first[i] = static_cast<T>(multiply_add(a, cosine[i], -(b * turn)));
-        second[i] = static_cast<T>(multiply_add(b, cosine[i], a * turn));
+        assign(first[i], multiply_add(a, cosine[i], -(b * turn)));
+        assign(second[i], multiply_add(b, cosine[i], a * turn));
       }
     }
   });

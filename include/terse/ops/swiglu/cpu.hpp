@@ -17,7 +17,7 @@ void swiglu_forward(const Cpu& cpu, Rows<X, M2> x, Rows<Y, M> y) {
 #pragma omp simd
     for (Index c = 0; c < M; ++c) {
       const S g = static_cast<S>(gate[c]);
-      out[c] = static_cast<Y>(g / (1 + fast_exp(-g)) * static_cast<S>(up[c]));
+      assign(out[c], g / (1 + fast_exp(-g)) * static_cast<S>(up[c]));
     }
   });
 }
@@ -36,9 +36,7 @@ void swiglu_backward(const Cpu& cpu, Rows<X, M2> x, Rows<Y, M> y, Rows<DY, M> dy
     for (Index c = 0; c < M; ++c) {
       const S g = static_cast<S>(gate[c]), u = static_cast<S>(up[c]), d = static_cast<S>(slope[c]);
       const S open = 1 / (1 + fast_exp(-g)), value = g * open;
-      out[c] = static_cast<Y>(value * u);
-      dup[c] = static_cast<DX>(d * value);
-      dgate[c] = static_cast<DX>(d * u * (open + value * (1 - open)));
+      assign(out[c], value * u), assign(dup[c], d * value), assign(dgate[c], d * u * (open + value * (1 - open)));
     }
   });
 }
