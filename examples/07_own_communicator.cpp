@@ -21,13 +21,6 @@ class SocketPair final : public dist::Communicator {
     swap(part(slice(values.size() / value_bytes, rank_)), part(slice(values.size() / value_bytes, 1 - rank_)));
   }
   void broadcast(std::span<std::byte> bytes, int root) override { rank_ == root ? swap(bytes, {}) : swap({}, bytes); }
-  std::vector<std::string> all_gather(const std::string& text) override {
-    std::size_t mine = text.size(), theirs = 0;
-    swap(std::as_writable_bytes(std::span(&mine, 1)), std::as_writable_bytes(std::span(&theirs, 1)));
-    std::string own = text, other(theirs, ' ');
-    swap(std::as_writable_bytes(std::span(own)), std::as_writable_bytes(std::span(other)));
-    return rank_ == 0 ? std::vector{own, other} : std::vector{other, own};
-  }
   void barrier() override { all_gather(""); }
 
  private:

@@ -19,8 +19,6 @@ using nlohmann::ordered_json;
 namespace {
 
 using metrics::RougeScores;
-constexpr metrics::Score RougeScores::* rouge_kinds[] = {&RougeScores::rouge1, &RougeScores::rouge2, &RougeScores::rougeL, &RougeScores::rougeLsum};
-
 /// What a precision makes of the dialogues.
 struct Written {
   std::vector<std::string> texts;
@@ -84,7 +82,7 @@ Distance distance(const Options& options, const Checkpoint& full, const ModelEnt
 std::vector<RougeScores> differences(const Written& other, const Written& full) {
   std::vector<RougeScores> result(full.scores.size());
   for (std::size_t i = 0; i < result.size(); ++i)
-    for (const auto kind : rouge_kinds) (result[i].*kind).f1 = (other.scores[i].*kind).f1 - (full.scores[i].*kind).f1;
+    for (const auto& kind : metrics::rouge_kinds) (result[i].*kind.score).f1 = (other.scores[i].*kind.score).f1 - (full.scores[i].*kind.score).f1;
   return result;
 }
 
@@ -109,7 +107,8 @@ void print_comparison(const ordered_json& result) {
               << "  best token    the same at " << number(100 * other["same_best"].get<double>(), 1) << " % of them\n"
               << "  greedy texts  the same for " << number(100 * other["same_texts"].get<double>(), 1) << " % of the dialogues\n";
     const auto& difference = other["difference"];
-    for (const char* kind : {"rouge1", "rouge2", "rougeL", "rougeLsum"}) {
+    for (const auto& each : metrics::rouge_kinds) {
+      const std::string kind(each.name);
       std::string name = kind;
       name.resize(14, ' ');
       std::cout << "  " << name << number(other[kind], 4) << ", fp32 " << number(full[kind], 4) << ", difference " << number(difference[kind], 4) << "  (95% interval "

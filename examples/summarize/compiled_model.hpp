@@ -68,7 +68,6 @@ struct ScoreJob {
   std::filesystem::path weights;
   std::span<const text::Sample> samples;
   int threads = 1;
-  std::size_t batch = 16;
 };
 
 /// A model in memory that says what it expects.
@@ -108,10 +107,10 @@ struct LoraEntry {
 };
 
 struct ModelEntry {
-  std::string model, precision, device;  ///< precision: fp32, fp16, bf16, or int8, which only writes texts; device: cpu or cuda
+  std::string model, precision, device;  ///< precision: fp32, fp16, bf16, or int8, which writes texts and can be adapted; device: cpu or cuda
   io::ModelSizes sizes;
   std::unique_ptr<CompiledModel> (*make)();
-  std::vector<LoraEntry> lora;  ///< the ranks of adapters that can be trained instead
+  std::vector<LoraEntry> lora;  ///< the ranks of adapters that can be trained instead: of fp32 and int8
 };
 
 /// What this program was built with (terse_add_summarizer.cmake).

@@ -14,12 +14,11 @@
 
 namespace summarize {
 
-template <class Config, Precision P, class Device = Cpu>
-class CompiledModelOf : public CompiledModel {
- protected:
-  using Model = models::Model<Config, P, Device>;
-  using Training = TrainingOf<WholeModel<Model>>;
-  using CheckpointedTraining = TrainingOf<WholeModel<models::ActivationCheckpointing<Model>, Model>>;
+/// How a subject is trained, behind `Interface`: as it is, or with activation checkpointing.
+template <class Interface, class Subject, class CheckpointedSubject>
+class TrainedAs : public Interface {
+  using Training = TrainingOf<Subject>;
+  using CheckpointedTraining = TrainingOf<CheckpointedSubject>;
 
  public:
   Index trained_parameters() const override { return Training::trained_parameters(); }
@@ -29,9 +28,19 @@ class CompiledModelOf : public CompiledModel {
   void train(const TrainJob& job, dist::Communicator& communicator, train::TrainObserver& observer) const override {
     (job.activation_checkpointing ? CheckpointedTraining::train : Training::train)(job, communicator, observer);
   }
+};
 
+template <class Model>
+using TrainedWhole = TrainedAs<CompiledModel, WholeModel<Model>, WholeModel<models::ActivationCheckpointing<Model>, Model>>;
+
+template <class Config, Precision P, class Device = Cpu>
+class CompiledModelOf : public TrainedWhole<models::Model<Config, P, Device>> {
+ protected:
+  using Model = models::Model<Config, P, Device>;
+
+ public:
   std::size_t generation_bytes(Index decode_batch) const override {
-    return static_cast<std::size_t>(Model::flat_size) * sizeof(typename Model::Parameter) + decode::generator_bytes<Model>({.slots = decode_batch});
+    return Model::bytes() + decode::generator_bytes<Model>({.slots = decode_batch});
   }
 
   /// Prompts are dealt to ranks like cards; texts come back in the prompts' order.
@@ -61,7 +70,7 @@ class CompiledModelOf : public CompiledModel {
   std::vector<train::SampleLoss> score(const ScoreJob& job) const override {
     Device device = device_of<Device>(0, job.threads);
     auto model = load<models::ActivationCheckpointing<Model>>(device, job.weights);  // nothing is kept for a backward that doesn't come
-    return train::sample_losses(model, job.samples, job.batch);
+    return train::sample_losses(model, job.samples, 16);
   }
 
   std::unique_ptr<Predictor> predictor(const std::filesystem::path& weights, int threads) const override {
@@ -94,8 +103,8 @@ class CompiledModelOf : public CompiledModel {
   }
 };
 
-/// The same model with 8-bit weights, made from those in 32 bits as they are loaded, one at a time. It is for writing texts: what it trains and scores is the model in 32 bits,
-/// so main.cpp lets nobody ask for that.
+/// The same model with 8-bit weights, made from those in 32 bits as they are loaded, one at a time. It is for writing texts, and for training adapters beside it (CompiledLoraOf): what it
+/// trains itself and scores is the model in 32 bits, so main.cpp lets nobody ask for that.
 template <class Config>
 class Int8ModelOf final : public CompiledModelOf<Config, Fp32> {
   using Original = CompiledModelOf<Config, Fp32>;
@@ -103,7 +112,7 @@ class Int8ModelOf final : public CompiledModelOf<Config, Fp32> {
 
  public:
   std::size_t generation_bytes(Index decode_batch) const override {
-    return Model::bytes() + std::max(Model::loading_bytes(), decode::generator_bytes<Model>({.slots = decode_batch}));
+    return Model::bytes() + std::max(Model::largest_matrix_bytes(), decode::generator_bytes<Model>({.slots = decode_batch}));
   }
   std::unique_ptr<Predictor> predictor(const std::filesystem::path& weights, int threads) const override {
     return std::make_unique<PredictorOf<Model>>(threads, [&](Cpu& device) { return quantized(device, weights); });
@@ -119,22 +128,8 @@ class Int8ModelOf final : public CompiledModelOf<Config, Fp32> {
   }
 };
 
-/// Adapters of the model, in fp32 on a CPU.
-template <class Config, Index rank>
-class CompiledLoraOf final : public CompiledTraining {
-  using Base = models::Model<Config, Fp32, Cpu>;
-  using Lora = models::Lora<Base, rank>;
-  using Training = TrainingOf<AdaptedModel<Base, Lora>>;
-  using CheckpointedTraining = TrainingOf<AdaptedModel<Base, models::ActivationCheckpointing<Lora>>>;
-
- public:
-  Index trained_parameters() const override { return Training::trained_parameters(); }
-  train::MemoryPlan plan(Index token_capacity, Index sequences, int threads, const train::TrainOptions& options, bool activation_checkpointing, int capability) const override {
-    return (activation_checkpointing ? CheckpointedTraining::plan : Training::plan)(token_capacity, sequences, threads, options, capability);
-  }
-  void train(const TrainJob& job, dist::Communicator& communicator, train::TrainObserver& observer) const override {
-    (job.activation_checkpointing ? CheckpointedTraining::train : Training::train)(job, communicator, observer);
-  }
-};
+/// Adapters of a model, in fp32 on a CPU.
+template <class Base, Index rank, class Lora = models::Lora<Base, rank>>
+using CompiledLoraOf = TrainedAs<CompiledTraining, AdaptedModel<Lora>, AdaptedModel<Lora, models::ActivationCheckpointing<Lora>>>;
 
 }  // namespace summarize

@@ -18,6 +18,7 @@
 #include "journal.hpp"
 #include "ranks.hpp"
 #include "run_folder.hpp"
+#include "settings.hpp"
 #include "texts.hpp"
 
 namespace summarize {
@@ -72,18 +73,17 @@ std::size_t checksum_of_end(const std::filesystem::path& path) {
 
 /// What ranks that are processes must have in common to share the prompts.
 ordered_json identity_of(const Options& options, const Checkpoint& checkpoint, const std::vector<std::vector<TokenId>>& prompts) {
-  const auto& strategy = options.strategy;
   std::size_t mixed = 0;
   for (const auto& prompt : prompts) {
     const auto bytes = std::as_bytes(std::span(prompt));
     mixed = mix(mixed, {reinterpret_cast<const char*>(bytes.data()), bytes.size()});
   }
-  return {{"prompts", concat(prompts.size(), ", checksum ", mixed)}, {"checkpoint", concat("step ", checkpoint_step(checkpoint.folder()), ", checksum ", checksum_of_end(checkpoint.weights))}, {"model", checkpoint.entry->model},
-          {"precision", checkpoint.entry->precision}, {"seed", options.seed}, {"greedy", strategy.greedy}, {"temperature", strategy.temperature}, {"top-k", strategy.top_k},
-          {"top-p", strategy.top_p}, {"min-p", strategy.min_p}, {"typical", strategy.typical}, {"repetition-penalty", strategy.repetition_penalty.penalty}, {"no-repeat-ngram", strategy.no_repeat_ngram.size},
-          {"min-new", strategy.min_new.count}, {"beams", strategy.beams}, {"length-penalty", strategy.length_penalty}, {"early-stopping", decode::name_of(strategy.early_stopping)},
-          {"beam-groups", strategy.beam_groups},
-          {"diversity", strategy.diversity}, {"penalty-alpha", strategy.penalty_alpha}, {"max-new", strategy.max_new}};
+  ordered_json identity{{"prompts", concat(prompts.size(), ", checksum ", mixed)},
+                        {"checkpoint", concat("step ", checkpoint_step(checkpoint.folder()), ", checksum ", checksum_of_end(checkpoint.weights))},
+                        {"model", checkpoint.entry->model}, {"precision", checkpoint.entry->precision}, {"seed", options.seed}};
+  identity.update(settings_of(options.strategy));
+  identity.erase("draft");  // it doesn't change texts
+  return identity;
 }
 
 }  // namespace
@@ -135,7 +135,9 @@ std::vector<metrics::RougeScores> rouge_scores(const text::Dialogues& dialogues,
 }
 
 ordered_json values(const metrics::RougeSummary& rouge, double metrics::Interval::*which) {
-  return {{"rouge1", rouge.rouge1.*which}, {"rouge2", rouge.rouge2.*which}, {"rougeL", rouge.rougeL.*which}, {"rougeLsum", rouge.rougeLsum.*which}};
+  ordered_json values;
+  for (const auto& kind : metrics::rouge_kinds) values[std::string(kind.name)] = rouge.*kind.interval.*which;
+  return values;
 }
 
 namespace {
@@ -170,7 +172,8 @@ void make_folder_of(const std::filesystem::path& file) {
 
 void print_table(const char* title, const ordered_json& evaluation) {
   std::cout << title << " on " << evaluation["samples"] << " dialogues (95% interval)   lead-1 baseline\n";
-  for (const char* kind : {"rouge1", "rouge2", "rougeL", "rougeLsum"}) {
+  for (const auto& each : metrics::rouge_kinds) {
+    const std::string kind(each.name);
     std::string name = kind;
     name.resize(10, ' ');
     const auto number = [&](const ordered_json& from) { return train::fixed(from[kind].get<double>(), 4); };

@@ -8,12 +8,12 @@ namespace summarize {
 
 namespace {
 
-bool is_gguf(const std::filesystem::path& file) { return file.extension() == ".gguf"; }
+bool is_gguf(const std::filesystem::path& file) { return std::filesystem::is_regular_file(file) ? io::is_gguf(file) : file.extension() == ".gguf"; }
 
 std::vector<std::filesystem::path> gguf_files_in(const std::filesystem::path& folder) {
   std::vector<std::filesystem::path> found;
   for (const auto& entry : std::filesystem::directory_iterator(folder))
-    if (is_gguf(entry.path())) found.push_back(entry.path());
+    if (entry.path().extension() == ".gguf") found.push_back(entry.path());
   return found;
 }
 

@@ -62,8 +62,9 @@ const std::set<std::string>& known_models() {
   return known;
 }
 
-/// What makes a program that has the model.
-std::string how_to_compile(const std::string& model, const std::string& precision) {
+/// What makes a program that has the model; in int8 it comes with fp32.
+std::string how_to_compile(const std::string& model, const std::string& asked) {
+  const std::string precision = asked == "int8" ? "fp32" : asked;
   const auto& known = known_models();
   if (model != default_model() && !known.contains(model)) return "choose one of these";
   if (!known.contains(default_model()))
@@ -247,7 +248,8 @@ const ModelEntry& find_model(const Options& options, bool training) {
 
 std::unique_ptr<CompiledTraining> find_training(const Options& options, const ModelEntry& entry) {
   if (options.lora == 0) return entry.make();
-  if (entry.precision != "fp32") fail(Failure::usage, "--lora ", options.lora, " --precision ", entry.precision, ": adapters are trained in fp32; leave --precision out");
+  if (entry.precision != "fp32" && entry.precision != "int8")
+    fail(Failure::usage, "--lora ", options.lora, " --precision ", entry.precision, ": adapters are trained in fp32; leave --precision out, or let int8 spare the frozen model's memory");
   std::string ranks;
   for (const LoraEntry& lora : entry.lora) {
     if (lora.rank == options.lora) return lora.make();

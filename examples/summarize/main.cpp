@@ -11,7 +11,6 @@
 #include <iostream>
 #include <map>
 #include <optional>
-#include <set>
 #include <span>
 
 #include <CLI/CLI.hpp>
@@ -101,16 +100,52 @@ void print_short_help() {
             << "All commands: " << name << " --help. Options of one: " << name << " COMMAND --help\n";
 }
 
-int dispatch(const std::string& command, const Options& options) {
-  using Command = int (*)(const Options&);
+/// What a command does, and what is so of it.
+struct Command {
+  int (*run)(const Options&);
+  bool is_shared_out = false;   ///< among ranks that somebody started
+  bool writes_texts = false;    ///< and nothing else, so that weights may have 8 bits
+  bool stops_in_order = false;  ///< it asks interrupted()
+  bool leaves_results = false;  ///< that report.html shows
+};
+
+const Command& command_named(const std::string& name) {
   static const std::map<std::string, Command> commands{
-      {"train", [](const Options& o) { return train(o); }},       {"run", [](const Options& o) { return run(o); }},
-      {"evaluate", [](const Options& o) { return evaluate(o); }}, {"predict", [](const Options& o) { return predict(o); }},
-      {"demo", [](const Options& o) { return demo(o); }},         {"generate", generate}, {"score", score},
-      {"tokenize", tokenize},                                     {"rouge", rouge},       {"plan", plan},
-      {"report", report},                                         {"explain", explain}, {"doctor", doctor},
-      {"compare", compare}};
-  return commands.at(command)(options);
+      {"demo", {.run = [](const Options& options) { return demo(options); }, .stops_in_order = true, .leaves_results = true}},
+      {"train", {.run = train, .is_shared_out = true, .stops_in_order = true, .leaves_results = true}},
+      {"run", {.run = run, .is_shared_out = true, .stops_in_order = true, .leaves_results = true}},
+      {"evaluate", {.run = evaluate, .is_shared_out = true, .writes_texts = true, .stops_in_order = true, .leaves_results = true}},
+      {"predict", {.run = predict, .is_shared_out = true, .writes_texts = true, .stops_in_order = true}},
+      {"generate", {.run = generate, .writes_texts = true, .stops_in_order = true}},
+      {"compare", {.run = compare, .writes_texts = true, .stops_in_order = true}},
+      {"doctor", {.run = doctor, .stops_in_order = true}},
+      {"score", {.run = score}},
+      {"tokenize", {.run = tokenize}},
+      {"rouge", {.run = rouge}},
+      {"plan", {.run = plan}},
+      {"report", {.run = report}},
+      {"explain", {.run = explain}}};
+  return commands.at(name);
+}
+
+/// Reads the command line; the command that it names, or none where help was asked for and printed.
+CLI::App* parse(CLI::App& app, int argc, char** argv) {
+  if (argc == 1) {
+    print_short_help();
+    return nullptr;
+  }
+  require_known_words(app, std::span<const char* const>(argv + 1, argv + argc));
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::CallForHelp&) {
+    const auto chosen = app.get_subcommands();
+    std::cout << (chosen.empty() ? app.help() : chosen.front()->help(program_name()));
+    return nullptr;
+  } catch (const CLI::ParseError& error) {
+    const auto chosen = app.get_subcommands();
+    fail(Failure::usage, error.what(), "; try ", program_name(), " ", chosen.empty() ? "" : chosen.front()->get_name() + " ", "--help");
+  }
+  return app.get_subcommands().front();
 }
 
 int main_of(int argc, char** argv, std::optional<StartedRanks>& started, std::optional<dist::World>& world) {
@@ -120,59 +155,32 @@ int main_of(int argc, char** argv, std::optional<StartedRanks>& started, std::op
   app.require_subcommand(1);
   Options options;
   define_commands(app, options);
-  if (argc == 1) {
-    print_short_help();
-    return 0;
-  }
-  require_known_words(app, std::span<const char* const>(argv + 1, argv + argc));
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::CallForHelp&) {
-    const auto chosen = app.get_subcommands();
-    std::cout << (chosen.empty() ? app.help() : chosen.front()->help(program_name()));
-    return 0;
-  } catch (const CLI::ParseError& error) {
-    const auto chosen = app.get_subcommands();
-    fail(Failure::usage, error.what(), "; try ", program_name(), " ", chosen.empty() ? "" : chosen.front()->get_name() + " ", "--help");
-  }
-  CLI::App& chosen = *app.get_subcommands().front();
-  const std::string command = chosen.get_name();
-  const std::set<std::string> is_shared_out{"train", "run", "evaluate", "predict"};
-  if (!is_shared_out.contains(command) && !is_first_process()) return 0;  // rank 0 does it alone
-  auto here = is_shared_out.contains(command) ? dist::environment() : dist::Environment{};
-  if (here.launcher != dist::Launcher::none) take_ranks(chosen, here);
-  if (command == "train" || command == "run") complete(chosen, options);
-  const std::set<std::string> writes_texts{"evaluate", "predict", "generate", "compare"};
-  if (options.precision == "int8" && !writes_texts.contains(command))
-    fail(Failure::usage, "--precision int8: 8-bit weights only write texts, with evaluate, predict and generate; give ", command, " another precision");
-  choose_device(chosen, here, options);
+  CLI::App* const chosen = parse(app, argc, argv);
+  if (chosen == nullptr) return 0;
+  const std::string name = chosen->get_name();
+  const Command& command = command_named(name);
+  if (!command.is_shared_out && !is_first_process()) return 0;  // rank 0 does it alone
+  auto here = command.is_shared_out ? dist::environment() : dist::Environment{};
+  if (here.launcher != dist::Launcher::none) take_ranks(*chosen, here);
+  if (name == "train" || name == "run") complete(*chosen, options);
+  if (options.precision == "int8" && options.lora == 0 && !command.writes_texts)
+    fail(Failure::usage, "--precision int8: 8-bit weights only write texts, with evaluate, predict and generate, or have adapters trained beside them (--lora); give ", name, " another precision");
+  choose_device(*chosen, here, options);
   options.require_possible();
-  if (is_shared_out.contains(command) && options.device == "cuda" && options.ranks > 1 && here.launcher == dist::Launcher::none) here = started.emplace(options.ranks, argv).own();
+  if (command.is_shared_out && options.device == "cuda" && options.ranks > 1 && here.launcher == dist::Launcher::none) here = started.emplace(options.ranks, argv).own();
   options.world = &world.emplace(make_world(here, options));
-  const std::set<std::string> stops_in_order{"demo", "train", "run", "evaluate", "predict", "generate", "compare", "doctor"};  // these ask interrupted()
-  if (stops_in_order.contains(command)) stop_in_order();
-  const int code = dispatch(command, options);
-  const std::set<std::string> leaves_results{"demo", "train", "run", "evaluate"};
-  if (leaves_results.contains(command) && world->is_first()) write_report(options);
+  if (command.stops_in_order) stop_in_order();
+  const int code = command.run(options);
+  if (command.leaves_results && world->is_first()) write_report(options);
   require_written(std::cout.flush());
   return code;
 }
-
-}  // namespace
 
 /// An error as one line, whatever names from files it quotes.
 std::string one_line(std::string message) {
   std::replace_if(message.begin(), message.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20; }, ' ');
   return message;
 }
-
-bool interrupted() { return interrupt_seen; }
-
-}  // namespace summarize
-
-namespace summarize {
-
-namespace {
 
 /// The exit code of an error, which is said in one line: by one rank, where several fail at the same time.
 int end_with(terse::Failure failure, const std::string& message, const std::optional<dist::World>& world) {
@@ -189,21 +197,24 @@ int end_with(terse::Failure failure, const std::string& message, const std::opti
 
 }  // namespace
 
+bool interrupted() { return interrupt_seen; }
+
 }  // namespace summarize
 
 int main(int argc, char** argv) {
   using summarize::end_with, terse::Failure;
   std::optional<summarize::StartedRanks> started;  // outlives its ranks' meeting
   std::optional<terse::dist::World> world;
+  constexpr const char* out_of_memory = "out of memory; try a smaller --batch or --decode-batch";
   try {
     summarize::prepare_streams();
     return summarize::main_of(argc, argv, started, world);
   } catch (const terse::Error& error) {
     return end_with(error.failure(), error.what(), world);
   } catch (const std::bad_alloc&) {
-    return end_with(Failure::device, "out of memory; try a smaller --batch or --decode-batch", world);
+    return end_with(Failure::device, out_of_memory, world);
   } catch (const std::length_error&) {  // more than a vector can hold
-    return end_with(Failure::device, "out of memory; try a smaller --batch or --decode-batch", world);
+    return end_with(Failure::device, out_of_memory, world);
   } catch (const std::filesystem::filesystem_error& error) {
     return end_with(Failure::bad_input, terse::concat(error.path1().string(), ": ", error.code().message(), "; is the name right?"), world);
   } catch (const std::system_error& error) {

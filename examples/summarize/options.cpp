@@ -33,11 +33,22 @@ train::TrainOptions Options::train_options() const {
   return result;
 }
 
-train::EarlyStop Options::early_stopping() const {
-  const auto colon = early_stop.find(':');
-  if (colon == std::string::npos) return {};
-  return {.metric = early_stop.substr(0, colon), .patience = std::stoi(early_stop.substr(colon + 1))};
+namespace {
+
+/// Of METRIC:N, or off; nothing of what is neither.
+std::optional<train::EarlyStop> early_stop_of(const std::string& text) {
+  if (text == "off") return train::EarlyStop{};
+  static const std::set<std::string> metrics{"loss", "rouge1", "rouge2", "rougeL", "rougeLsum"};
+  const auto colon = std::min(text.find(':'), text.size());
+  const std::string metric = text.substr(0, colon), patience = text.substr(std::min(colon + 1, text.size()));
+  const bool is_number = !patience.empty() && patience.size() < 7 && patience.find_first_not_of("0123456789") == std::string::npos && std::stoi(patience) > 0;
+  if (!metrics.contains(metric) || !is_number) return std::nullopt;
+  return train::EarlyStop{.metric = metric, .patience = std::stoi(patience)};
 }
+
+}  // namespace
+
+train::EarlyStop Options::early_stopping() const { return early_stop_of(early_stop).value(); }  // the command line let nothing else through
 
 int Options::threads_of_each(int rank_count) const {
   if (threads > 0) return threads;
@@ -131,17 +142,6 @@ void add_tokenizer(CLI::App& command, Options& o, const std::string& without) {
   command.add_option("--tokenizer", o.tokenizer, "folder of tokenizer.json, or vocab.json and merges.txt, or a .gguf file; " + without);
 }
 
-/// Empty, or what is wrong with it.
-std::string valid_early_stop(const std::string& text) {
-  if (text == "off") return "";
-  const auto colon = text.find(':');
-  static const std::set<std::string> metrics{"loss", "rouge1", "rouge2", "rougeL", "rougeLsum"};
-  const std::string patience = colon == std::string::npos ? "" : text.substr(colon + 1);
-  const bool is_number = !patience.empty() && patience.size() < 7 && patience.find_first_not_of("0123456789") == std::string::npos && std::stoi(patience) > 0;
-  if (metrics.contains(text.substr(0, colon)) && is_number) return "";
-  return "\"" + text + "\" is neither off nor METRIC:N, such as rougeL:3, with METRIC loss, rouge1, rouge2, rougeL or rougeLsum";
-}
-
 void add_training(CLI::App& command, Options& o) {
   const auto positive = from_to(1L, most_steps), any = from_to(0L, most_steps);
   const auto fraction = from_to(0.0, 0.999999);
@@ -189,7 +189,9 @@ void add_starting_again(CLI::App& command, Options& o) {
   command.add_option("--checkpoint-every", o.checkpoint_every, "steps between saved states; 0: only at the end")->check(from_to(0L, most_steps))->capture_default_str();
   command.add_option("--keep", o.keep, "saved states that stay")->check(from_to(1L, 1000000L))->capture_default_str();
   command.add_option("--early-stop", o.early_stop, "off, or e.g. rougeL:3: stop after 3 evaluations without a better one; loss, rouge1, rouge2, rougeL, rougeLsum")
-      ->check(CLI::Validator([](std::string& text) { return valid_early_stop(text); }, "METRIC:N"))
+      ->check(CLI::Validator([](std::string& text) {
+          return early_stop_of(text) ? "" : "\"" + text + "\" is neither off nor METRIC:N, such as rougeL:3, with METRIC loss, rouge1, rouge2, rougeL or rougeLsum";
+        }, "METRIC:N"))
       ->capture_default_str();
 }
 

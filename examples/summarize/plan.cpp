@@ -47,11 +47,11 @@ train::StepWork work_of(const io::ModelSizes& sizes, const train::MemoryPlan& me
           .shards = options.shard_optimizer};
 }
 
-/// The step on paper, on so many GPUs; what isn't named is an error.
 std::pair<train::Processor, train::Link> machine_of(const Options& options) {
   return {train::named(train::processors, options.gpu).value(), train::named(train::links, options.link).value()};  // the command line let no others through
 }
 
+/// The step on paper, on so many GPUs.
 void print_scaling(const train::StepWork& work, const Options& options) {
   const auto [gpu, link] = machine_of(options);
   const auto time = train::predict(work, gpu, link, options.ranks);
@@ -69,6 +69,7 @@ struct TrainingPlan {
     std::size_t other_activations;  ///< with activation checkpointing where `plan` is without, and the other way round
   };
   int lora;  ///< 0: all parameters
+  std::string precision;
   Index trained_parameters;
   Memory typical, largest;
 };
@@ -116,29 +117,32 @@ int plan_json(const Options& options, const ModelEntry& entry, const ordered_jso
 }  // namespace
 
 int plan(const Options& options) {
-  const ModelEntry& entry = find_model(options, true);
+  const ModelEntry& found = find_model(options, true);
+  const ModelEntry& entry = found.precision == "int8" ? *find_compiled(found.model, "fp32", found.device) : found;  // whose adapters int8's are
   const auto model = entry.make();
   const auto schedule = options.train_options().schedule;
   const Index sequences = options.batch * schedule.copies(), worst = sequences * entry.sizes.context, usual = static_cast<Index>(static_cast<double>(sequences) * tokens_per_sample);
   const int gpu_capability = usable_gpus().empty() ? 75 : usable_gpus().front().capability;
-  const auto plan_of = [&](int lora, const CompiledTraining& training) {
+  const auto plan_of = [&](int lora, const std::string& precision, const CompiledTraining& training) {
     const auto of_tokens = [&](Index tokens, bool checkpointing) {
       return training.plan(tokens, sequences, options.threads_per_rank(), options.train_options(), checkpointing, gpu_capability);
     };
     const auto plans_of = [&](Index tokens) {
       return TrainingPlan::Memory{of_tokens(tokens, options.activation_checkpointing), of_tokens(tokens, !options.activation_checkpointing).activations};
     };
-    return TrainingPlan{lora, training.trained_parameters(), plans_of(std::min(usual, worst)), plans_of(worst)};
+    return TrainingPlan{lora, precision, training.trained_parameters(), plans_of(std::min(usual, worst)), plans_of(worst)};
   };
-  const TrainingPlan chosen = plan_of(options.lora, *find_training(options, entry));
-  std::vector<TrainingPlan> plans{plan_of(0, *model)};
-  for (const LoraEntry& adapters : entry.lora) plans.push_back(plan_of(adapters.rank, *adapters.make()));
+  const TrainingPlan chosen = plan_of(options.lora, found.precision, *find_training(options, found));
+  const ModelEntry* const int8 = find_compiled(entry.model, "int8", entry.device);
+  std::vector<TrainingPlan> plans{plan_of(0, entry.precision, *model)};
+  for (const ModelEntry* const adapted : {find_compiled(entry.model, "fp32", entry.device), int8})
+    if (adapted != nullptr)
+      for (const LoraEntry& adapters : adapted->lora) plans.push_back(plan_of(adapters.rank, adapted->precision, *adapters.make()));
   const auto samples = static_cast<double>(schedule.samples_per_step() * schedule.copies());
   const bool checkpointing = options.activation_checkpointing;
   const double recomputed = checkpointing ? recomputed_per_step(entry.sizes, samples) : 0, operations = operations_per_step(entry.sizes, samples, options.lora > 0) + recomputed;
   const train::MemoryPlan &typical = chosen.typical.plan, &largest = chosen.largest.plan;
   const auto work = work_of(entry.sizes, typical, options, operations);
-  const ModelEntry* const int8 = find_compiled(entry.model, "int8", entry.device);
   const std::size_t int8_bytes = int8 == nullptr ? 0 : int8->make()->generation_bytes(options.decode_batch);
   if (options.json) {
     ordered_json memory{{"typical_tokens", usual}, {"typical_bytes", train::to_json(typical)}, {"largest_tokens", worst}, {"largest_bytes", train::to_json(largest)},
@@ -150,17 +154,17 @@ int plan(const Options& options) {
     memory["recomputed_operations_per_step"] = recomputed;
     if (plans.size() > 1)
       for (const auto& each : plans)
-        memory["trainings"].push_back({{"lora", each.lora}, {"trained_parameters", each.trained_parameters}, {"typical_bytes", train::to_json(each.typical.plan)}, {"largest_bytes", train::to_json(each.largest.plan)}});
-    return plan_json(options, entry, memory, work, operations);
+        memory["trainings"].push_back({{"lora", each.lora}, {"precision", each.precision}, {"trained_parameters", each.trained_parameters}, {"typical_bytes", train::to_json(each.typical.plan)}, {"largest_bytes", train::to_json(each.largest.plan)}});
+    return plan_json(options, found, memory, work, operations);
   }
   const auto size = train::byte_size;
-  std::cout << "model " << entry.model << " (" << entry.sizes.words() << "), " << entry.precision << "\n"
+  std::cout << "model " << entry.model << " (" << entry.sizes.words() << "), " << found.precision << "\n"
             << "batch " << options.batch << " x accumulate " << options.accumulate << " x ranks " << options.ranks << " = " << schedule.samples_per_step()
             << " samples a step, " << options.steps << " steps\n\n";
   std::string heading = concat("memory of each rank            usual (", usual, " tokens)   largest (", worst, " tokens)");
   for (std::size_t i = 1; i < plans.size(); ++i) {
     heading.resize(std::max(heading.size() + 2, 31 + i * 44), ' ');
-    heading += concat("with --lora ", plans[i].lora);
+    heading += concat("with --lora ", plans[i].lora, plans[i].precision == "int8" ? " --precision int8" : "");
   }
   std::cout << heading << "\n";
   print_memory(plans, options);

@@ -59,7 +59,7 @@ void StartedRanks::end_all() {
 
 dist::Environment StartedRanks::own() const {
   const int size = static_cast<int>(processes_.size()) + 1;
-  return {.launcher = dist::Launcher::terse, .rank = 0, .size = size, .local_rank = 0, .local_size = size, .run = run_, .address = {}, .port = 0};
+  return {.launcher = dist::Launcher::terse, .rank = 0, .size = size, .local_rank = 0, .local_size = size, .run = run_, .port = 0};
 }
 
 dist::World join(const dist::Environment& here, std::chrono::milliseconds patience) {

@@ -52,8 +52,9 @@ void apply(CLI::App& command, const ordered_json& settings, const std::string& s
 bool may_change(const std::string& name, bool reproducible) {
   static const std::set<std::string> free{"data", "validation", "test", "output", "limit", "tokenizer", "init", "device", "ranks", "accumulate", "steps", "strict",
                                           "evaluate-every", "checkpoint-every", "shard-optimizer", "activation-checkpointing", "reduce-dtype", "keep", "early-stop", "log-every",
-                                          "zero-shot", "greedy", "temperature", "top-k", "top-p", "max-new", "decode-batch"};
-  return free.contains(name) || (!reproducible && (name == "batch" || name == "threads"));
+                                          "zero-shot", "decode-batch"};
+  static const ordered_json decoding = settings_of(decode::Strategy{});
+  return free.contains(name) || decoding.contains(name) || (!reproducible && (name == "batch" || name == "threads"));
 }
 
 /// batch x accumulate x ranks stays what it was: accumulate follows the others unless it was given.
@@ -116,6 +117,13 @@ void choose_device(const CLI::App& command, const dist::Environment& here, Optio
 
 double as_typed(float value) { return std::stod(concat(value)); }
 
+ordered_json settings_of(const decode::Strategy& s) {
+  return {{"greedy", s.greedy}, {"temperature", as_typed(s.temperature)}, {"top-k", s.top_k}, {"top-p", as_typed(s.top_p)}, {"min-p", as_typed(s.min_p)}, {"typical", as_typed(s.typical)},
+          {"repetition-penalty", as_typed(s.repetition_penalty.penalty)}, {"no-repeat-ngram", s.no_repeat_ngram.size}, {"min-new", s.min_new.count}, {"beams", s.beams},
+          {"length-penalty", as_typed(s.length_penalty)}, {"early-stopping", decode::name_of(s.early_stopping)}, {"beam-groups", s.beam_groups}, {"diversity", as_typed(s.diversity)},
+          {"penalty-alpha", as_typed(s.penalty_alpha)}, {"draft", s.draft}, {"max-new", s.max_new}};
+}
+
 ordered_json settings_of(const Options& o) {
   ordered_json settings;
   const auto path = [&](const char* name, const std::filesystem::path& value) {
@@ -129,14 +137,8 @@ ordered_json settings_of(const Options& o) {
                           {"normalisation", o.normalisation}, {"reproducible", o.reproducible}, {"shard-optimizer", o.shard_optimizer},
                           {"activation-checkpointing", o.activation_checkpointing}, {"reduce-dtype", o.reduce_dtype}, {"seed", o.seed}, {"shuffle", o.shuffle},
                           {"evaluate-every", o.evaluate_every}, {"evaluate-samples", o.evaluate_samples}, {"checkpoint-every", o.checkpoint_every}, {"keep", o.keep},
-                          {"early-stop", o.early_stop}, {"log-every", o.log_every}, {"strict", o.strict}, {"zero-shot", o.zero_shot}, {"limit", o.limit}, {"decode-batch", o.decode_batch},
-                          {"greedy", o.strategy.greedy}, {"temperature", as_typed(o.strategy.temperature)}, {"top-k", o.strategy.top_k},
-                          {"top-p", as_typed(o.strategy.top_p)}, {"min-p", as_typed(o.strategy.min_p)}, {"typical", as_typed(o.strategy.typical)}, {"repetition-penalty", as_typed(o.strategy.repetition_penalty.penalty)},
-                          {"no-repeat-ngram", o.strategy.no_repeat_ngram.size}, {"min-new", o.strategy.min_new.count}, {"beams", o.strategy.beams},
-                          {"length-penalty", as_typed(o.strategy.length_penalty)}, {"early-stopping", decode::name_of(o.strategy.early_stopping)},
-                          {"beam-groups", o.strategy.beam_groups}, {"diversity", as_typed(o.strategy.diversity)},
-                          {"penalty-alpha", as_typed(o.strategy.penalty_alpha)}, {"draft", o.strategy.draft}, {"max-new", o.strategy.max_new}};
-  settings.update(rest);
+                          {"early-stop", o.early_stop}, {"log-every", o.log_every}, {"strict", o.strict}, {"zero-shot", o.zero_shot}, {"limit", o.limit}, {"decode-batch", o.decode_batch}};
+  settings.update(rest), settings.update(settings_of(o.strategy));
   settings["lora"] = o.lora;
   settings["init"] = o.init == "scratch" ? o.init : std::filesystem::absolute(o.init).lexically_normal().string();
   return settings;

@@ -11,6 +11,9 @@ namespace summarize {
 /// What train and run were told, defaults included.
 nlohmann::ordered_json settings_of(const Options& options);
 
+/// How texts are written.
+nlohmann::ordered_json settings_of(const decode::Strategy& strategy);
+
 /// After the command line was read: what it leaves open comes from --config; then, with --resume, from the run in --out, which goes on as it was begun.
 /// Both may have options of `run` that `command` lacks: they are settings of the job, and are kept.
 /// Errors     Failure::usage: an unknown name or a value out of range in --config; a setting that the saved run began otherwise;

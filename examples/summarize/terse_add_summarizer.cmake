@@ -4,7 +4,7 @@
 # (`struct Mine : terse::models::Config<…> {};`), which `--model mine` then names and which is the program's default,
 # and any of those that come with terse (MODELS). Each model in each precision (default: all three) is one object file,
 # half a minute of compilation; the commands are compiled once, however many programs there are. That of fp32 on the CPU also makes
-# 8-bit weights (--precision int8), and trains adapters of each of LORA_RANKS (--lora; default: none, since each takes as long to compile as
+# 8-bit weights (--precision int8), and trains adapters of each of LORA_RANKS (--lora; default: none, since each takes twice as long to compile as
 # training all parameters does). CLI11 is needed.
 # DEVICES: cpu, and cuda where the target terse::cuda is there.
 #
@@ -103,12 +103,21 @@ function(terse_add_summarizer)
         set(lora_entries)
         if(precision STREQUAL fp32 AND device STREQUAL cpu)
           string(MAKE_C_IDENTIFIER make_${MODEL}_int8 int8)
+          set(int8_lora_entries)
           set(INT8_FACTORY "std::unique_ptr<CompiledModel> ${int8}() { return std::make_unique<Int8ModelOf<${CONFIG}>>(); }\n")
           foreach(rank ${arg_LORA_RANKS})
-            set(lora ${FACTORY}_lora_${rank})
-            string(APPEND LORA_FACTORIES "std::unique_ptr<CompiledTraining> ${lora}() { return std::make_unique<CompiledLoraOf<${CONFIG}, ${rank}>>(); }\n")
-            string(APPEND factory_declarations "std::unique_ptr<CompiledTraining> ${lora}();\n")
-            string(APPEND lora_entries "{${rank}, ${lora}}, ")
+            set(model "models::Model<${CONFIG}, Fp32, Cpu>")
+            foreach(base "${model}" "models::Quantized<${model}>")
+              set(lora ${FACTORY}_lora_${rank})
+              set(entries lora_entries)
+              if(base MATCHES "^models::Quantized")
+                set(lora ${int8}_lora_${rank})
+                set(entries int8_lora_entries)
+              endif()
+              string(APPEND LORA_FACTORIES "std::unique_ptr<CompiledTraining> ${lora}() { return std::make_unique<CompiledLoraOf<${base}, ${rank}>>(); }\n")
+              string(APPEND factory_declarations "std::unique_ptr<CompiledTraining> ${lora}();\n")
+              string(APPEND ${entries} "{${rank}, ${lora}}, ")
+            endforeach()
           endforeach()
         endif()
         configure_file(${templates}/instance.cpp.in ${instance} @ONLY)
@@ -119,7 +128,7 @@ function(terse_add_summarizer)
     endforeach()
     if(fp32 IN_LIST arg_PRECISIONS AND cpu IN_LIST arg_DEVICES)
       string(APPEND factory_declarations "std::unique_ptr<CompiledModel> ${int8}();\n")
-      string(APPEND factory_entries "      {\"${MODEL}\", \"int8\", \"cpu\", io::ModelSizes::of<${CONFIG}>(), ${int8}, {}},\n")
+      string(APPEND factory_entries "      {\"${MODEL}\", \"int8\", \"cpu\", io::ModelSizes::of<${CONFIG}>(), ${int8}, {${int8_lora_entries}}},\n")
     endif()
   endforeach()
   configure_file(${templates}/compiled_models.cpp.in ${generated}/compiled_models.cpp @ONLY)

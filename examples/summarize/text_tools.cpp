@@ -8,6 +8,7 @@
 
 #include "commands.hpp"
 #include "json_lines.hpp"
+#include "texts.hpp"
 
 namespace summarize {
 
@@ -41,18 +42,16 @@ int rouge(const Options& options) {
   for_each_json_line(std::cin, [&](const JsonLine& line) {
     const auto scores = score(line.text("reference"), line.text("prediction"));
     if (options.mean) all.push_back(scores);
-    const ordered_json line_of{{"rouge1", scores.rouge1.f1}, {"rouge2", scores.rouge2.f1}, {"rougeL", scores.rougeL.f1}, {"rougeLsum", scores.rougeLsum.f1}};
+    ordered_json line_of;
+    for (const auto& kind : metrics::rouge_kinds) line_of[std::string(kind.name)] = (scores.*kind.score).f1;
     std::cout << line_of.dump() << "\n";
     require_written(std::cout);
   });
   if (!options.mean) return 0;
   if (all.empty()) fail(Failure::bad_input, "stdin: no pairs; each line is {\"reference\": ..., \"prediction\": ...}");
   const auto summary = metrics::summarize(all, options.seed);
-  const auto values = [&](double metrics::Interval::*which) {
-    return ordered_json{{"rouge1", summary.rouge1.*which}, {"rouge2", summary.rouge2.*which}, {"rougeL", summary.rougeL.*which}, {"rougeLsum", summary.rougeLsum.*which}};
-  };
-  ordered_json mean = values(&metrics::Interval::mean);
-  mean["low"] = values(&metrics::Interval::low), mean["high"] = values(&metrics::Interval::high), mean["pairs"] = all.size();
+  ordered_json mean = values(summary, &metrics::Interval::mean);
+  mean["low"] = values(summary, &metrics::Interval::low), mean["high"] = values(summary, &metrics::Interval::high), mean["pairs"] = all.size();
   std::cout << mean.dump() << "\n";
   return 0;
 }

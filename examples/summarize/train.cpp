@@ -1,4 +1,5 @@
 // train and run: from a CSV to best/, checkpoint/ and metrics.jsonl.
+#include <algorithm>
 #include <iostream>
 
 #include <terse/metrics/rouge.hpp>
@@ -203,12 +204,10 @@ class TrainingRun final : public train::TrainObserver {
 
   /// F1 of the texts that the model in training wrote, by the name of --early-stop.
   double mean_rouge(const std::vector<decode::Generation>& made) const {
+    const auto kind = std::ranges::find(metrics::rouge_kinds, metric(), &metrics::RougeKind::name);
     metrics::RougeScorer score;
     double sum = 0;
-    for (std::size_t i = 0; i < made.size(); ++i) {
-      const auto scores = score(references_[i], text_of(inputs_.tokenizer, made[i].text_ids()));
-      sum += metric() == "rouge1" ? scores.rouge1.f1 : metric() == "rouge2" ? scores.rouge2.f1 : metric() == "rougeL" ? scores.rougeL.f1 : scores.rougeLsum.f1;
-    }
+    for (std::size_t i = 0; i < made.size(); ++i) sum += (score(references_[i], text_of(inputs_.tokenizer, made[i].text_ids())).*kind->score).f1;
     return sum / static_cast<double>(made.size());
   }
 
@@ -289,12 +288,14 @@ int run(const Options& options) {
 
 int run(const Options& options, const TrainingInputs& inputs, text::Dialogues test, RunFolder& folder) {
   if (!train(options, inputs, folder)) return static_cast<int>(Failure::interrupted);
-  const Checkpoint checkpoint = open_checkpoint(options);
+  auto writing = options;
+  if (options.lora > 0) writing.precision = "fp32";  // in 8 bits once more, most of what adapters change would be rounded back
+  const Checkpoint checkpoint = open_checkpoint(writing);
   auto validation = inputs.validation_rows;
   keep_first(validation, options.limit);
   if (options.test.empty()) test = validation;
   text::drop_empty(validation);  // the training has warned of them; a submission keeps them
-  auto prediction = options, evaluation = options;
+  auto prediction = writing, evaluation = writing;
   prediction.after_training = evaluation.after_training = true, evaluation.output.clear();  // --output names the submission
   if (options.zero_shot && !validation.rows.empty()) evaluate_zero_shot(evaluation, open_initial(options, checkpoint.tokenizer), validation);
   if (validation.rows.empty())

@@ -3,6 +3,7 @@
 
 #include <terse/io/adapter.hpp>
 #include <terse/models/lora.hpp>
+#include <terse/models/quantized.hpp>
 
 #include "lora/small_llama.hpp"
 #include "small_job.hpp"
@@ -102,6 +103,47 @@ TEST_CASE("a run of adapters that goes on ends with the bits of one that nothing
   }
 }
 
+TEST_CASE("adapters of 8-bit weights: the checkpoint is what was trained, whatever the ranks, and resumed to the bit") {
+  const AdapterJob job;
+  const auto int8 = job.with({"--precision", "int8"});
+  auto arguments = job.training("out", int8 + Arguments{"--ranks", "2", "--early-stop", "rougeL:9", "--steps", "12", "--validation", job.data(), "--zero-shot"});
+  arguments.front() = "run";
+  succeed(arguments + Arguments{"--greedy", "--max-new", "5", "--limit", "2"});
+  CHECK(job.metrics("out")[1]["validation_rougeL"].is_number());
+  CHECK(job.metrics("out")[11]["validation_loss"] < job.metrics("out")[1]["validation_loss"]);
+  CHECK(lines_of(job.content("out/submission.csv")).size() == 3);
+  // What run judges and submits is the checkpoint, not that in 8 bits once more.
+  succeed({"evaluate", "--data", job.data(), "--out", job.file("out"), "--output", job.file("again/evaluation.json"), "--limit", "2", "--greedy", "--max-new", "5"});
+  CHECK(job.content("again/predictions.jsonl") == job.content("out/predictions.jsonl"));
+  const auto plan = [&](const char* run) { return json::parse(job.content(concat(run, "/run.json")))["memory_plan"]; };
+  job.train("fp32", job.with({"--ranks", "2", "--steps", "1"}));
+  CHECK(plan("out")["parameters"] == models::Quantized<Base>::bytes() + Lora::flat_size * sizeof(float));
+  CHECK(plan("out")["parameters"] < plan("fp32")["parameters"]);  // not by much: so small a model's columns are mostly padding
+  CHECK(plan("out")["optimizer"] == plan("fp32")["optimizer"]);
+
+  Cpu cpu(1);
+  Base whole(cpu);
+  const models::Quantized<Base> base(cpu, [&](auto& take) { io::read_weights_in_turn<Base>(job.folder() / "base/checkpoint/model.safetensors", take); });
+  std::vector<float> room(static_cast<std::size_t>(Base::flat_size));
+  for (const auto& parameter : Base::table) std::copy_n(base.values_of(parameter, room.data()), parameter.size(), whole.flat() + parameter.offset);
+  models::Lora<models::Quantized<Base>, 4> lora(base);
+  io::read_adapter<decltype(lora)>(job.folder() / "out/adapter", lora.flat());
+  lora.merge(whole);
+  const bool same = std::vector<float>(whole.flat(), whole.flat() + Base::flat_size) == weights_of(job.folder() / "out/checkpoint/model.safetensors");
+  CHECK(same);
+
+  job.train("one", int8 + Arguments{"--ranks", "1", "--accumulate", "2", "--reproducible", "--steps", "6", "--checkpoint-every", "3"});
+  job.train("two", int8 + Arguments{"--ranks", "2", "--reproducible", "--steps", "6", "--checkpoint-every", "3"});
+  CHECK(job.learnt_as("two", "one"));
+  std::ofstream(job.folder() / "two/state/latest") << "step-3\n";  // as after a kill between steps 3 and 6
+  std::filesystem::remove_all(job.folder() / "two/state/step-6");
+  check_error(terse_summarize({"train", "--resume", "--out", job.file("two"), "--precision", "fp32"}), 2, {"--precision", "began with \"int8\""});
+  job.train("other", {"--model", "smallllama", "--steps", "2", "--tokenizer", job.file("base/checkpoint")});
+  check_error(terse_summarize({"train", "--resume", "--out", job.file("two"), "--init", job.file("other/checkpoint")}), 3, {"step-3/tensors.safetensors", "other weights"});
+  succeed({"train", "--resume", "--out", job.file("two"), "--ranks", "1"});
+  CHECK(job.learnt_as("two", "one"));
+}
+
 TEST_CASE("adapters don't depend on where the optimizer's state is") {
   const AdapterJob job;
   job.train("whole", job.with({"--ranks", "2"}));
@@ -132,12 +174,20 @@ TEST_CASE("plan shows the memory of both ways to train") {
   const auto text = succeed(plan).out;
   CHECK(text.find("with --lora 4") != std::string::npos);
   const auto both = json::parse(succeed(plan + Arguments{"--json", "--lora", "4"}).out);
-  REQUIRE(both["trainings"].size() == 2);
-  const auto &all = both["trainings"][0], &adapters = both["trainings"][1];
+  CHECK(text.find("with --lora 4 --precision int8") != std::string::npos);
+  REQUIRE(both["trainings"].size() == 3);
+  const auto &all = both["trainings"][0], &adapters = both["trainings"][1], &of_int8 = both["trainings"][2];
+  CHECK(of_int8["precision"] == "int8");
+  CHECK(of_int8["typical_bytes"]["parameters"] < adapters["typical_bytes"]["parameters"]);
+  CHECK(of_int8["typical_bytes"]["gradients"] == adapters["typical_bytes"]["gradients"]);
   CHECK(all["lora"] == 0);
   CHECK(adapters["lora"] == 4);
   CHECK(adapters["trained_parameters"] == 4096);
   CHECK(adapters["typical_bytes"]["optimizer"].get<long>() * 3 < all["typical_bytes"]["optimizer"].get<long>());
   CHECK(both["typical_bytes"] == adapters["typical_bytes"]);
   CHECK(json::parse(succeed(plan + Arguments{"--json"}).out)["typical_bytes"] == all["typical_bytes"]);
+  const auto chosen = json::parse(succeed({"plan", "--model", "smallllama", "--precision", "int8", "--lora", "4", "--batch", "2", "--json"}).out);
+  CHECK(chosen["precision"] == "int8");
+  CHECK(chosen["typical_bytes"] == of_int8["typical_bytes"]);
+  CHECK(json::parse(succeed(plan + Arguments{"--json", "--r-drop", "1"}).out)["typical_tokens"].get<long>() == 2 * both["typical_tokens"].get<long>());
 }

@@ -1,6 +1,7 @@
 // LoRA against the peft library (tests/goldens/lora.py), of a Llama and of a GPT-2: merged weights, and 20 steps of training.
 #include <terse/io/adapter.hpp>
 #include <terse/models/lora.hpp>
+#include <terse/models/quantized.hpp>
 
 #include <fstream>
 #include <set>
@@ -161,6 +162,7 @@ TEST_CASE("target_modules names what is adapted, and nothing else") {
   using enum nn::LoraTargets;
   CHECK(targets_of<Llama, all>() == std::vector<std::string>{"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"});
   CHECK(targets_of<Llama, attention>() == std::vector<std::string>{"q_proj", "k_proj", "v_proj", "o_proj"});
+  CHECK(targets_of<models::Quantized<Llama>, all>() == targets_of<Llama, all>());
   CHECK(targets_of<Gpt, all>() == std::vector<std::string>{"c_attn", "c_proj", "c_fc"});
   CHECK(targets_of<Gpt, attention>() == std::vector<std::string>{"c_attn", "attn.c_proj"});
   CHECK(targets_of<Gpt, mlp>() == std::vector<std::string>{"c_fc", "mlp.c_proj"});

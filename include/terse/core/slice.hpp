@@ -12,6 +12,8 @@ namespace terse {
 struct Slice {
   std::size_t first = 0, end = 0;
   constexpr std::size_t size() const { return end - first; }
+  /// Of its values, [at, at + most), as far as there are any.
+  constexpr Slice part(std::size_t at, std::size_t most) const { return {std::min(end, first + at), std::min(end, first + at + most)}; }
 };
 
 /// Slices begin at multiples of so many values.

@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <span>
 #include <string>
 #include <vector>
@@ -43,7 +44,16 @@ class Communicator {
   /// Everyone's bytes become those of `root`.
   virtual void broadcast(std::span<std::byte> bytes, int root) = 0;
   /// Everyone's text, in rank order, on every rank.
-  virtual std::vector<std::string> all_gather(const std::string& text) = 0;
+  virtual std::vector<std::string> all_gather(const std::string& text) {
+    std::vector<std::string> all;
+    for (int r = 0; r < size(); ++r) {
+      std::uint64_t length = text.size();
+      broadcast(std::as_writable_bytes(std::span(&length, 1)), r);
+      all.push_back(r == rank() ? text : std::string(length, '\0'));
+      broadcast(std::as_writable_bytes(std::span(all.back())), r);
+    }
+    return all;
+  }
   /// Returns when all ranks have called it.
   virtual void barrier() = 0;
   /// Asked now and then while this rank waits for something else than a call, e.g. for its GPU, `waited` so far.
@@ -84,7 +94,6 @@ class Solo final : public Communicator {
   void reduce_scatter(std::span<bfloat16>) override {}
   void gather_slices(std::span<std::byte>, std::size_t) override {}
   void broadcast(std::span<std::byte>, int) override {}
-  std::vector<std::string> all_gather(const std::string& text) override { return {text}; }
   void barrier() override {}
 };
 

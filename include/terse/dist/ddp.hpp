@@ -163,13 +163,11 @@ class DistributedDataParallel {
     model_->loss(here, saved_, scratch_);
     ops::weighted_sum(model_->device(), here.weights, scratch_.losses, loss);
   }
-  /// The same for a loop of one's own: waits for the device, and returns the loss; row_losses() then gives each target row's.
+  /// The same for a loop of one's own: waits for the device, and returns the loss.
   double evaluate(const PackedBatch& batch) {
     evaluate(batch, &call_->result);
     return result();
   }
-  /// Of the last batch: the loss of each target row, in nats. Waits for the device.
-  void row_losses(std::span<Stream> losses) const { model_->device().copy_to_host(losses.data(), scratch_.losses.data, losses.size_bytes()); }
 
   /// Before a loop: matrix products of a micro-batch of this size are planned, where the device plans any, so that none is inside the loop. Nothing runs.
   void rehearse([[maybe_unused]] Index tokens, [[maybe_unused]] Index target_rows) {
@@ -289,7 +287,6 @@ class DistributedDataParallel {
     nn::bind(gradients_, flat_gradient_);
   }
 
-  /// The batch in the device's memory.
   static bool has_twins(const PackedBatch& batch) {
     const auto& targets = batch.targets;
     if (targets.size() % 2 != 0) return false;

@@ -26,7 +26,6 @@ struct Environment {
   int rank = 0, size = 1;              ///< among all
   int local_rank = 0, local_size = 1;  ///< among those of this machine
   std::string run;                     ///< tells this run from all others on the machine
-  std::string address;                 ///< of the machine of rank 0; empty where the launcher doesn't say
   int port = 0;                        ///< the launcher's own; 0 where it doesn't say
 
   bool is_one_machine() const { return local_size == size; }
@@ -61,7 +60,7 @@ inline constexpr int most_processes = 1 << 20;
 
 /// Ranks of all and of this machine, by the launcher's names for them.
 inline Environment ranks_of(const Variables& variables, Launcher launcher, const char* rank, const char* size, const char* local_rank, const char* local_size) {
-  Environment here{.launcher = launcher, .run = {}, .address = {}};
+  Environment here{.launcher = launcher, .run = {}};
   here.size = variables.number(size, 1, most_processes);
   here.rank = variables.number(rank, 0, here.size - 1);
   here.local_size = variables.number(local_size, 1, here.size);
@@ -71,7 +70,7 @@ inline Environment ranks_of(const Variables& variables, Launcher launcher, const
 
 inline Environment of_terse(const Variables& variables) {
   Environment here = ranks_of(variables, Launcher::terse, "TERSE_RANK", "TERSE_WORLD_SIZE", "TERSE_RANK", "TERSE_WORLD_SIZE");
-  here.run = variables.text("TERSE_RUN"), here.address = "127.0.0.1";
+  here.run = variables.text("TERSE_RUN");
   return here;
 }
 
@@ -84,7 +83,6 @@ inline Environment of_mpirun(const Variables& variables) {
 /// torchrun's agent listens on MASTER_PORT itself; each restart of its ranks is a run of its own.
 inline Environment of_torchrun(const Variables& variables) {
   Environment here = ranks_of(variables, Launcher::torchrun, "RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE");
-  here.address = variables.text("MASTER_ADDR");
   here.port = variables.has("MASTER_PORT") ? variables.number("MASTER_PORT", 1, 65535) : 0;
   here.run = concat("torch-", variables.text("TORCHELASTIC_RUN_ID"), "-", here.port, "-", variables.text("TORCHELASTIC_RESTART_COUNT"));
   return here;
@@ -114,12 +112,11 @@ inline int tasks_of_node(std::string_view list, int node, const char* name) {
 }
 
 inline Environment of_slurm(const Variables& variables) {
-  Environment here{.launcher = Launcher::slurm, .run = {}, .address = {}};
+  Environment here{.launcher = Launcher::slurm, .run = {}};
   here.size = variables.number("SLURM_STEP_NUM_TASKS", 1, most_processes);
   here.rank = variables.number("SLURM_PROCID", 0, here.size - 1);
   here.local_size = tasks_of_node(variables.text("SLURM_STEP_TASKS_PER_NODE"), variables.number("SLURM_NODEID", 0, most_processes), "SLURM_STEP_TASKS_PER_NODE");
   here.local_rank = variables.number("SLURM_LOCALID", 0, here.local_size - 1);
-  here.address = variables.text("SLURM_LAUNCH_NODE_IPADDR");
   here.run = concat("slurm-", variables.text("SLURM_JOB_ID"), "-", variables.text("SLURM_STEP_ID"));
   return here;
 }
@@ -134,7 +131,7 @@ inline Environment of_slurm(const Variables& variables) {
 inline Environment environment(const std::function<const char*(const char*)>& look = [](const char* name) { return static_cast<const char*>(std::getenv(name)); }) {
   const auto has = [&](const char* name) { return look(name) != nullptr; };
   using enum Launcher;
-  Environment here{.run = {}, .address = {}};
+  Environment here{.run = {}};
   if (has("TERSE_RANK")) here = detail::of_terse({look, terse});
   else if (has("OMPI_COMM_WORLD_RANK")) here = detail::of_mpirun({look, mpirun});
   else if (has("TORCHELASTIC_RUN_ID") || (has("RANK") && has("WORLD_SIZE") && has("MASTER_ADDR"))) here = detail::of_torchrun({look, torchrun});

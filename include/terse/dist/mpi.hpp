@@ -77,17 +77,6 @@ class Mpi final : public Communicator {
       check_mpi(MPI_Bcast(bytes.data() + at, as_int(std::min(most, bytes.size() - at)), MPI_BYTE, root, comm_), "MPI_Bcast");
   }
 
-  std::vector<std::string> all_gather(const std::string& text) override {
-    std::vector<std::string> all;
-    for (int r = 0; r < size_; ++r) {
-      auto length = static_cast<unsigned long>(text.size());
-      check_mpi(MPI_Bcast(&length, 1, MPI_UNSIGNED_LONG, r, comm_), "MPI_Bcast");
-      all.push_back(r == rank_ ? text : std::string(length, '\0'));
-      broadcast(std::as_writable_bytes(std::span(all.back())), r);
-    }
-    return all;
-  }
-
   void give_up(Failure failure) override { MPI_Abort(comm_, static_cast<int>(failure)); }
   /// A lower rank that fails too says so, and has this one ended meanwhile: by SIGTERM first.
   bool a_lower_rank_fails_too() const override {
@@ -113,10 +102,7 @@ class Mpi final : public Communicator {
     std::vector<int> sent(ranks), from(ranks), taken(ranks), to(ranks);
     std::vector<const void*> parts(ranks);
     for (std::size_t at = 0; at < slice(values.size(), 0).size(); at += each) {
-      const auto part = [&](int r) {
-        const Slice whole = slice(values.size(), r);
-        return Slice{std::min(whole.end, whole.first + at), std::min(whole.end, whole.first + at + each)};
-      };
+      const auto part = [&](int r) { return slice(values.size(), r).part(at, each); };
       const Slice mine = part(rank_);
       for (std::size_t r = 0; r < ranks; ++r) {
         const Slice theirs = part(static_cast<int>(r));

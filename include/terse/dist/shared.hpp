@@ -83,10 +83,10 @@ class Shared final : public Communicator {
     const std::size_t count = values.size() / value_bytes, each = window_bytes / value_bytes;
     const Slice mine = slice(count, rank_);
     for (std::size_t at = 0; at < slice(count, 0).size(); at += each) {
-      copy_part(window(rank_), values.data(), part_of(mine, at, each), value_bytes);
+      copy_part(window(rank_), values.data(), mine.part(at, each), value_bytes);
       wait();
       for (int r = 0; r < size_; ++r)
-        if (const Slice part = part_of(slice(count, r), at, each); r != rank_ && part.size() > 0)
+        if (const Slice part = slice(count, r).part(at, each); r != rank_ && part.size() > 0)
           std::memcpy(values.data() + part.first * value_bytes, window(r), part.size() * value_bytes);
       turn_window();
     }
@@ -100,18 +100,6 @@ class Shared final : public Communicator {
       if (rank_ != root) std::memcpy(bytes.data() + at, window(root), some);
       turn_window();
     }
-  }
-
-  std::vector<std::string> all_gather(const std::string& text) override {
-    std::vector<std::string> all(static_cast<std::size_t>(size_));
-    for (int r = 0; r < size_; ++r) {
-      std::uint64_t length = text.size();
-      broadcast(std::as_writable_bytes(std::span(&length, 1)), r);
-      std::string& theirs = all[static_cast<std::size_t>(r)];
-      theirs = r == rank_ ? text : std::string(length, '\0');
-      broadcast(std::as_writable_bytes(std::span(theirs)), r);
-    }
-    return all;
   }
 
   void barrier() override { wait(); }
@@ -162,8 +150,6 @@ class Shared final : public Communicator {
   /// The windows of this round are read while those of the next are written, so one wait a round is enough.
   void turn_window() { window_number_ = 1 - window_number_; }
 
-  /// Values [at, at + most) of a slice.
-  static Slice part_of(Slice slice, std::size_t at, std::size_t most) { return {std::min(slice.end, slice.first + at), std::min(slice.end, slice.first + at + most)}; }
   static void copy_part(std::byte* to, const std::byte* values, Slice part, std::size_t value_bytes) {
     if (part.size() > 0) std::memcpy(to, values + part.first * value_bytes, part.size() * value_bytes);
   }
@@ -176,9 +162,9 @@ class Shared final : public Communicator {
     std::array<const void*, most_ranks> parts;
     for (std::size_t at = 0; at < slice(values.size(), 0).size(); at += each) {
       for (int r = 0; r < size_; ++r)
-        if (r != rank_) copy_part(window(rank_) + static_cast<std::size_t>(r) * each * sizeof(T), bytes, part_of(slice(values.size(), r), at, each), sizeof(T));
+        if (r != rank_) copy_part(window(rank_) + static_cast<std::size_t>(r) * each * sizeof(T), bytes, slice(values.size(), r).part(at, each), sizeof(T));
       wait();
-      const Slice mine = part_of(slice(values.size(), rank_), at, each);
+      const Slice mine = slice(values.size(), rank_).part(at, each);
       for (int r = 0; r < size_; ++r) parts[static_cast<std::size_t>(r)] = window(r) + static_cast<std::size_t>(rank_) * each * sizeof(T);
       parts[static_cast<std::size_t>(rank_)] = values.data() + mine.first;
       tree_sum(parts.data(), size_, mine.size(), values.data() + mine.first);

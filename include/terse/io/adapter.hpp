@@ -27,7 +27,7 @@ std::vector<std::string> target_modules() {
     const std::string layer(name.substr(0, name.size() - suffix.size()));
     const std::size_t dot = layer.rfind('.');
     std::string module = layer.substr(dot + 1);
-    const auto found = std::ranges::count_if(Lora::Base::table, [&](const auto& weight) { return ends_with(weight.name.view(), module); });
+    const auto found = std::ranges::count_if(Lora::Whole::table, [&](const auto& weight) { return ends_with(weight.name.view(), module); });
     const auto adapted = std::ranges::count_if(Lora::table, [&](const auto& a) { return a.name.view().ends_with("." + module + std::string(suffix)); });
     if (found != adapted) module = layer.substr(layer.rfind('.', dot - 1) + 1);
     if (std::ranges::find(targets, module) == targets.end()) targets.push_back(module);

@@ -71,6 +71,18 @@ void write_weights(const std::filesystem::path& path, const T* flat, Metadata me
   write_safetensors(path, std::move(tensors), metadata);
 }
 
+/// The same of parameters that needn't be in memory all at a time: values_of(parameter) points to one's, and may put them where the one before was.
+template <nn::Model Model, class ValuesOf>
+void write_weights_in_turn(const std::filesystem::path& path, ValuesOf&& values_of, Metadata metadata = {}) {
+  std::vector<TensorToWrite> tensors;
+  for (const nn::ParameterInfo& parameter : Model::table) {
+    const auto make = [&values_of, &parameter] { return std::as_bytes(std::span(values_of(parameter), static_cast<std::size_t>(parameter.saved_rows * parameter.columns))); };
+    tensors.push_back({std::string(detail::file_prefix<Model>()) + std::string(parameter.name.view()), stored(dtype_of<typename Model::Parameter>()), detail::shape_of(parameter), {}, make});
+  }
+  metadata["format"] = "pt";
+  write_safetensors(path, std::move(tensors), metadata);
+}
+
 namespace detail {
 
 // What some files carry and no model needs: the masks of GPT-2's old ones, the frequencies of Llama's.

@@ -12,6 +12,7 @@
 #include <bit>
 #include <cstdint>
 #include <cstring>
+#include <functional>
 #include <limits>
 #include <map>
 #include <optional>
@@ -55,6 +56,7 @@ struct TensorToWrite {
   StoredDtype dtype;
   Shape shape;
   std::span<const std::byte> bytes;  ///< row-major; read while the file is written, never copied
+  std::function<std::span<const std::byte>()> make = {};  ///< where there are no bytes yet: makes them when they are written; they are needed until the next tensor's
 };
 
 /// Notes in a file's header, by name.
@@ -267,26 +269,29 @@ class SafetensorsFile : private MappedFile, public Safetensors {
 /// Writes a safetensors file, byte for byte as the reference does: ordered by alignment, then by name. The file appears
 /// whole or not at all (AtomicFile). `transformers` wants the metadata {"format": "pt"}.
 ///
-/// Errors     Failure::cannot_write (disk full, …) · Failure::internal: a name stands twice, or bytes don't match shape and dtype
+/// Errors     Failure::cannot_write (disk full, …) · Failure::internal: a name stands twice, or bytes don't match shape and dtype · what a tensor's `make` throws; the file that was there stays
 inline void write_safetensors(const std::filesystem::path& path, std::vector<TensorToWrite> tensors,
                               const Metadata& metadata = {{"format", "pt"}}) {
   std::sort(tensors.begin(), tensors.end(), [](const TensorToWrite& a, const TensorToWrite& b) {
     return a.dtype != b.dtype ? a.dtype < b.dtype : a.name < b.name;
   });
+  const auto require_size = [&](const TensorToWrite& tensor, std::size_t bytes, std::optional<std::uint64_t> size) {
+    if (size != std::uint64_t{bytes})
+      fail(Failure::internal, path.string(), ": tensor ", in_quotes(tensor.name), ": ", bytes, " bytes for ", name_of(tensor.dtype), " ", detail::words(tensor.shape));
+  };
   nlohmann::ordered_json header = nlohmann::ordered_json::object();
   if (!metadata.empty()) header["__metadata__"] = metadata;
   std::uint64_t end = 0;
   for (const TensorToWrite& tensor : tensors) {
-    if (detail::checked_size(tensor.shape, bytes_of(tensor.dtype)) != std::uint64_t{tensor.bytes.size()})
-      fail(Failure::internal, path.string(), ": tensor ", in_quotes(tensor.name), ": ", tensor.bytes.size(), " bytes for ",
-           name_of(tensor.dtype), " ", detail::words(tensor.shape));
+    const auto size = detail::checked_size(tensor.shape, bytes_of(tensor.dtype));
+    if (!tensor.make) require_size(tensor, tensor.bytes.size(), size);
     if (header.contains(tensor.name) || tensor.name == "__metadata__")
       fail(Failure::internal, path.string(), ": tensor ", in_quotes(tensor.name), ": the name is taken");
     auto& entry = header[tensor.name];
     entry["dtype"] = name_of(tensor.dtype);
     entry["shape"] = tensor.shape;
-    entry["data_offsets"] = {end, end + tensor.bytes.size()};
-    end += tensor.bytes.size();
+    entry["data_offsets"] = {end, end + *size};
+    end += *size;
   }
   std::string text = header.dump();
   text.resize(round_up<std::size_t>(text.size(), 8), ' ');
@@ -295,7 +300,11 @@ inline void write_safetensors(const std::filesystem::path& path, std::vector<Ten
   AtomicFile file(path);
   file.write(std::as_bytes(std::span(&length, 1)));
   file.write(text);
-  for (const TensorToWrite& tensor : tensors) file.write(tensor.bytes);
+  for (const TensorToWrite& tensor : tensors) {
+    const auto bytes = tensor.make ? tensor.make() : tensor.bytes;
+    require_size(tensor, bytes.size(), detail::checked_size(tensor.shape, bytes_of(tensor.dtype)));
+    file.write(bytes);
+  }
   file.commit();
 }
 

@@ -2,6 +2,7 @@
 /// ROUGE: how much of a reference summary a predicted one says again, by words, pairs of words and common subsequences.
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cmath>
 #include <cstdint>
@@ -266,14 +267,24 @@ struct RougeSummary {
   Interval rouge1, rouge2, rougeL, rougeLsum;
 };
 
+/// The scores by the names that rouge_score has for them.
+struct RougeKind {
+  std::string_view name;
+  Score RougeScores::*score;
+  Interval RougeSummary::*interval;
+};
+inline constexpr std::array rouge_kinds{RougeKind{"rouge1", &RougeScores::rouge1, &RougeSummary::rouge1}, RougeKind{"rouge2", &RougeScores::rouge2, &RougeSummary::rouge2},
+                                        RougeKind{"rougeL", &RougeScores::rougeL, &RougeSummary::rougeL}, RougeKind{"rougeLsum", &RougeScores::rougeLsum, &RougeSummary::rougeLsum}};
+
 /// Mean F1 of each score, with its interval.
 inline RougeSummary summarize(std::span<const RougeScores> scores, std::uint64_t seed) {
   std::vector<double> values(scores.size());
-  const auto over = [&](Score RougeScores::*kind) {
-    for (std::size_t i = 0; i < scores.size(); ++i) values[i] = (scores[i].*kind).f1;
-    return bootstrap(values, seed);
-  };
-  return {over(&RougeScores::rouge1), over(&RougeScores::rouge2), over(&RougeScores::rougeL), over(&RougeScores::rougeLsum)};
+  RougeSummary summary;
+  for (const RougeKind& kind : rouge_kinds) {
+    for (std::size_t i = 0; i < scores.size(); ++i) values[i] = (scores[i].*kind.score).f1;
+    summary.*kind.interval = bootstrap(values, seed);
+  }
+  return summary;
 }
 
 }  // namespace terse::metrics

@@ -1,5 +1,7 @@
 #pragma once
 #include <algorithm>
+#include <array>
+#include <cstddef>
 #include <span>
 #include <type_traits>
 
@@ -8,7 +10,7 @@
 
 namespace terse::models {
 
-/// A model for decoding whose matrices are 8-bit integers (ops/matmul/int8.hpp): made from a Gpt or a Llama, which it doesn't need afterwards. Embeddings, norms and
+/// A model for decoding, and for adapters to be trained beside it (models/lora.hpp), whose matrices are 8-bit integers (ops/matmul/int8.hpp): made from a Gpt or a Llama, which it doesn't need afterwards. Embeddings, norms and
 /// biases are copied as they are; the head is quantized too.
 ///
 ///   models::Quantized quantized(gpt);
@@ -27,14 +29,16 @@ class Quantized : public nn::Module<Parameters, Parameters, typename Original::P
 
  public:
   using Config = typename Original::Config;
-  using typename Module::Stream;
+  using Family = typename Original::Family;
+  using Layers = nn::QuantizedLayers;
+  using Whole = Original;  ///< whose parameters it is made from
+  using typename Module::Parameter, typename Module::Stream;
   using Module::device, Module::weights;
   using Cache = typename Original::Cache;
 
  private:
   /// A block's matrices, in the order of the original's table.
   static constexpr void for_each_layer(auto& block, auto&& visit) { visit(block.attention.qkv), visit(block.attention.projection), visit(block.mlp.up), visit(block.mlp.down); }
-  static constexpr std::size_t layers_of_a_block = 4;
 
   /// The largest `size_of` of a block's matrices.
   static constexpr Index largest(auto&& size_of) {
@@ -46,19 +50,21 @@ class Quantized : public nn::Module<Parameters, Parameters, typename Original::P
   static constexpr Index widest = std::max(Head::depth, largest([]<class Layer>() { return decltype(Layer::weight)::depth; }));
 
  public:
+  using InputRows = ops::Int8Rows<widest>;  ///< (R, the most inputs of a matrix)
+
   /// As the original's, and rows in 8 bits.
   struct InferenceScratch : Original::InferenceScratch {
-    ops::Int8Rows<widest> quantized;  // (R, the most inputs of a matrix)
+    InputRows quantized;
 
     constexpr void each(auto&& visit, Extent extent) { Original::InferenceScratch::each(visit, extent), quantized.each(visit, extent); }
   };
 
   /// What its parameters and matrices take.
-  static constexpr std::size_t bytes() { return static_cast<std::size_t>(Module::flat_size) * sizeof(typename Module::Parameter) + matrix_bytes(); }
+  static constexpr std::size_t bytes() { return Module::bytes() + matrix_bytes(); }
 
-  /// What it takes besides while it is made: the largest matrix.
-  static constexpr std::size_t loading_bytes() {
-    return static_cast<std::size_t>(largest([]<class Layer>() { return decltype(Layer::weight)::values_in_all; })) * sizeof(typename Module::Parameter);
+  /// What it takes besides while it is made: the largest matrix, of all of its parts.
+  static constexpr std::size_t largest_matrix_bytes() {
+    return static_cast<std::size_t>(largest([]<class Layer>() { return decltype(Layer::weight)::values_in_all; })) * sizeof(Parameter);
   }
 
   explicit Quantized(const Original& model)
@@ -68,21 +74,41 @@ class Quantized : public nn::Module<Parameters, Parameters, typename Original::P
 
   /// `read(take)` has the parameters of the original taken one at a time, in the order of its table: into take.room_for(parameter), then take(parameter).
   template <class Read>
-  Quantized(Cpu& device, Read&& read) : Module(device), memory_(device.allocate(matrix_bytes())) {
-    std::byte* free = memory_.data();
-    const auto bind = [&](auto& matrix) { matrix.bind(free), free += round_up(matrix.bytes(), alignment_bytes); };
-    for (auto& block : weights().blocks) for_each_layer(block, [&](auto& layer) { bind(layer.weight); });
-    bind(head_);
+  Quantized(Cpu& device, Read&& read) : Quantized(device) {
     Take take(*this);
     read(take);
     ops::quantize_transposed(device, Original::head(weights()), head_);
   }
 
+  /// Zero: for who has all of its `memory` from another.
+  explicit Quantized(Cpu& device) : Module(device), memory_(device.allocate(matrix_bytes())) {
+    device.clear(memory_.data(), memory_.bytes());
+    std::byte* free = memory_.data();
+    const auto bind = [&](auto& matrix) { matrix.bind(free), free += round_up(matrix.bytes(), alignment_bytes); };
+    for (auto& block : weights().blocks) for_each_layer(block, [&](auto& layer) { bind(layer.weight); });
+    bind(head_);
+  }
+
+  /// All that it holds: parameters, and matrices.
+  std::array<std::span<std::byte>, 2> memory() const {
+    return {Module::memory()[0], std::span(memory_.data(), memory_.bytes())};
+  }
+
+  /// What it has of one of the original's parameters: where that stands, or, of a matrix, dequantized in `room`.
+  const Parameter* values_of(const nn::ParameterInfo& parameter, Parameter* room) const {
+    if (const auto* const own = mine(parameter)) return Module::flat() + own->offset;
+    const Place place = place_of(parameter);
+    visit(weights().blocks[place.block], place, [&](const auto& layer) { layer.dequantize(device(), place.first, parameter.size(), room); });
+    return room;
+  }
+
   /// As the original's.
   void infer(const ops::CacheRows& rows, std::span<const std::int32_t> ask, const Cache& cache, InferenceScratch scratch) const {
-    const auto logits_of = [&](auto x, auto logits) { ops::int8_matmul(device(), x, head_, logits, scratch.quantized); };
+    const auto logits_of = [&](auto x, auto out) { logits(x, out, scratch.quantized); };
     Original::infer_with(device(), weights(), logits_of, rows, ask, cache, scratch, scratch.quantized);
   }
+  /// The head's product, batch-invariant: x (B, C) -> out (B, P); `input` is overwritten.
+  void logits(Rows<Stream, Original::C> x, Rows<Stream, Original::padded_V> out, const InputRows& input) const { ops::int8_matmul(device(), x, head_, out, input); }
 
   /// As the original's.
   static auto hidden(const InferenceScratch& scratch) { return Original::hidden(scratch); }
@@ -101,42 +127,59 @@ class Quantized : public nn::Module<Parameters, Parameters, typename Original::P
     return found == Module::table.end() ? nullptr : &*found;
   }
 
+  /// Which of a block's matrices a parameter of the original's is part of, and how many of its values come before.
+  struct Place {
+    std::size_t block = 0, layer = 0;
+    Index first = 0;
+  };
+  static Place place_of(const nn::ParameterInfo& its) {
+    Place place{.block = static_cast<std::size_t>(its.traits.block)};
+    for (const nn::ParameterInfo& parameter : Original::table) {
+      if (parameter.traits.block != its.traits.block || mine(parameter) != nullptr) continue;
+      if (parameter.offset == its.offset) break;
+      place.first += parameter.size();
+      if (place.first == values_of_layer(place.layer)) ++place.layer, place.first = 0;
+    }
+    return place;
+  }
+  static Index values_of_layer(std::size_t number) {
+    Index values = 0;
+    typename decltype(Parameters::blocks)::value_type block{};
+    visit(block, {.layer = number}, [&]<class Layer>(const Layer&) { values = decltype(Layer::weight)::values_in_all; });
+    return values;
+  }
+  static void visit(auto& block, const Place& place, auto&& body) {
+    std::size_t number = 0;
+    for_each_layer(block, [&](auto& layer) {
+      if (number++ == place.layer) body(layer);
+    });
+  }
+
   /// Takes the original's parameters in the order of its table, a matrix part by part.
   class Take {
    public:
-    explicit Take(Quantized& model) : model_(&model), room_(model.device().allocate(loading_bytes())) {}
+    explicit Take(Quantized& model) : model_(&model), room_(model.device().allocate(largest_matrix_bytes())) {}
 
-    typename Module::Parameter* room_for(const nn::ParameterInfo& parameter) const {
+    Parameter* room_for(const nn::ParameterInfo& parameter) const {
       const auto* const own = mine(parameter);
-      return own != nullptr ? model_->flat() + own->offset : room() + taken_;
+      return own != nullptr ? model_->flat() + own->offset : room() + place_of(parameter).first;
     }
     void operator()(const nn::ParameterInfo& parameter) {
+      if (parameter.offset != Original::table[taken_++].offset)
+        fail(Failure::internal, "a quantized model takes parameters in the order of the original's table, not ", parameter.name.view());
       if (mine(parameter) != nullptr) return;
-      auto& block = model_->weights().blocks[layers_ / layers_of_a_block];
-      std::size_t number = 0;
-      const std::size_t wanted = layers_ % layers_of_a_block;
-      for_each_layer(block, [&](auto& layer) {
-        if (number++ == wanted) take_part(parameter, layer);
+      const Place place = place_of(parameter);
+      visit(model_->weights().blocks[place.block], place, [&]<class Layer>(Layer& layer) {
+        if (place.first + parameter.size() == decltype(Layer::weight)::values_in_all) layer.quantize(model_->device(), room());
       });
     }
 
    private:
-    typename Module::Parameter* room() const { return reinterpret_cast<typename Module::Parameter*>(room_.data()); }
-    template <class Layer>
-    void take_part(const nn::ParameterInfo& parameter, Layer& layer) {
-      constexpr Index whole = decltype(Layer::weight)::values_in_all;
-      taken_ += parameter.size();
-      if (!Layer::is_part(parameter.rows, parameter.columns) || taken_ > whole)
-        fail(Failure::internal, "a quantized model expects matrices in the order of the original's table, not ", parameter.name.view());
-      if (taken_ < whole) return;
-      layer.quantize(model_->device(), room());
-      taken_ = 0, ++layers_;
-    }
+    Parameter* room() const { return reinterpret_cast<Parameter*>(room_.data()); }
 
     Quantized* model_;
     Cpu::Memory room_;
-    Index taken_ = 0;         // values of the matrix whose turn it is
-    std::size_t layers_ = 0;  // that are complete
+    std::size_t taken_ = 0;
   };
 
   Cpu::Memory memory_;

@@ -13,6 +13,7 @@
 #include <terse/core/packed_batch.hpp>
 #include <terse/models/config.hpp>
 #include <terse/nn/block.hpp>
+#include <terse/nn/layers.hpp>
 #include <terse/nn/module.hpp>
 #include <terse/ops/cross_entropy/cpu.hpp>
 #include <terse/ops/embedding/cpu.hpp>
@@ -23,6 +24,38 @@
 #include <terse/ops/workspace/cpu.hpp>
 
 namespace terse::models {
+
+namespace detail {
+
+/// Whether parameters are listed in the order of forward: embeddings, blocks, norm, head. Backward has their gradients final from the last to the first, and sums over ranks begin with
+/// all that stand behind a layer.
+template <class Parameters>
+constexpr bool lists_in_order() {
+  Parameters layers{};
+  const auto is_of = [](auto& layer, const void* view) {
+    bool found = false;
+    nn::for_each_parameter(layer, [&](const nn::ParameterName&, auto& mine, const nn::ParameterTraits&) { found = found || static_cast<const void*>(&mine) == view; });
+    return found;
+  };
+  enum Place { embeddings, blocks, norm, head } last = embeddings;
+  bool in_order = true;
+  nn::for_each_parameter(layers, [&](const nn::ParameterName&, auto& view, const nn::ParameterTraits& traits) {
+    Place place = traits.block >= 0 ? blocks : is_of(layers.norm, &view) ? norm : embeddings;
+    if constexpr (requires { layers.head; })
+      if (is_of(layers.head, &view)) place = head;
+    in_order = in_order && last <= place, last = place;
+  });
+  return in_order;
+}
+
+/// Says so.
+template <class Parameters>
+struct ListedInOrder {
+  static constexpr bool value = lists_in_order<Parameters>();
+  static_assert(value, "terse: Transformer: a family's parameters are listed in this order: embeddings, blocks, norm, head");
+};
+
+}  // namespace detail
 
 /// Weights and gradients of a family's model, flat.
 template <class Family, Precision P, class Device>
@@ -56,6 +89,7 @@ class Transformer : public TransformerModule<FamilyType, P, DeviceType> {
  public:
   using Family = FamilyType;
   using Config = typename Family::Config;
+  using Layers = nn::PlainLayers;  ///< those of its blocks, where it is adapted (models/lora.hpp)
   using Act = typename P::Activation;
   using typename Module::Device, typename Module::Parameter, typename Module::Stream, typename Module::Gradients;
   using Module::Module, Module::device, Module::weights;
@@ -71,6 +105,7 @@ class Transformer : public TransformerModule<FamilyType, P, DeviceType> {
   /// Target rows whose logits exist at one time: at most 64 MiB of them.
   static constexpr Index head_rows = std::clamp<Index>((Index{16} << 20) / padded_V / 32 * 32, 32, 1024);
   static_assert(head_rows % 2 == 0);  // twins stay together
+  static_assert(detail::ListedInOrder<typename Module::Weights>::value);
 
   /// What forward leaves for backward: the stream between blocks, and what `kept` blocks save. Each takes the place of the block `kept` before it, so that the last
   /// `kept` blocks' stand there when backward begins; what the others saved it computes again (models/activation_checkpointing.hpp).
@@ -188,7 +223,7 @@ class Transformer : public TransformerModule<FamilyType, P, DeviceType> {
   /// Keys and values of `slots` texts, one cache a layer.
   class Cache {
    public:
-    /// Bytes of a cache for so many texts: 2 * layers * slots * context * width values.
+    /// Bytes of a cache for so many texts: keys and values of layers * slots * context rows, each of key_value_heads * D.
     static constexpr std::size_t bytes(Index slots) { return static_cast<std::size_t>(2 * Config::layers * slots * BlockLayer::Cache::slot_values) * sizeof(Act); }
 
     Cache(Device& device, Index slots) : memory_(device.allocate(bytes(slots), Pages::small)), slots_(slots) {}

@@ -26,6 +26,8 @@ struct Linear {
   Vector<T, Out> bias;
 
   constexpr void parameters(auto&& visit) { visit("weight", weight, ParameterTraits{.deviation = 0.02f}), visit("bias", bias); }
+  /// The same values, of a layer that isn't trained.
+  constexpr Linear<const T, In, Out> as_frozen() const { return {weight, bias}; }
 
   /// y = x w + b.
   template <class Device, Real X, Real Y>

@@ -7,6 +7,7 @@
 
 #include <terse/core/arena.hpp>
 #include <terse/nn/layers.hpp>
+#include <terse/ops/matmul/low_rank.hpp>
 
 namespace terse::nn {
 
@@ -41,6 +42,11 @@ struct Adapter {
     ops::matmul_transposed(device, x, a, low);
     ops::scale(device, low, scale);
   }
+  /// y += s (x aᵀ) bᵀ, batch-invariant.
+  template <class Device, Real X, Real Y, Index stride>
+  void infer(Device& device, Rows<X, In> x, Columns<Y, Out, stride> y) const {
+    ops::add_low_rank(device, x, a, b, scale, y);
+  }
   /// The first half of backward: dx and db, and s dy b in `low`.
   template <class Device, Real DY, Real DX, class Act, Index stride>
   void input_gradient(Device& device, Columns<DY, Out, stride> dy, Rows<DX, In> dx, auto& gradient, Rows<Act, rank> low) const {
@@ -63,89 +69,13 @@ struct Adapter {
   }
 };
 
-/// A frozen Linear and its adapter: y = x w + bias + s (x aᵀ) bᵀ.
+/// A frozen linear layer and an adapter of each of its parts: y = frozen(x) + s (x aᵀ) bᵀ. `Frozen` is a Linear or Projection of const values or a quantized one, and its
+/// values are in the model that is adapted (models/lora.hpp).
 ///
-/// Shapes     as Linear's: weight (In, Out), frozen as bias (Out) is, in the buffer of the model that is adapted (models/lora.hpp)
-/// Backward   dx is overwritten; the adapter's gradients are added to
-template <Index rank, int alpha, class T, Index In, Index Out>
-struct LoraLinear {
-  using Trained = std::remove_const_t<T>;
-
-  /// (T, rank): the adapter's.
-  template <class Act>
-  struct Saved {
-    Rows<Act, rank> low;
-
-    constexpr void each(auto&& visit, Extent extent) { visit(low, extent.tokens); }
-  };
-
-  Matrix<const Trained, In, Out> weight;
-  Vector<const Trained, Out> bias;
-  Adapter<Trained, In, Out, rank, alpha> adapter;
-
-  constexpr void parameters(auto&& visit) { visit("weight", weight), visit("bias", bias), adapter.parameters(visit); }
-
-  /// y = x w + bias + s (x aᵀ) bᵀ.
-  template <class Device, Real X, Real Y, class Act>
-  void forward(Device& device, Rows<X, In> x, Rows<Y, Out> y, const Saved<Act>& saved) const {
-    ops::matmul_bias(device, x, weight, bias, y);
-    adapter.forward(device, x, columns(y), saved.low);
-  }
-
-  /// out = stream + dropout(y): a branch joins the residual stream. `branch` is overwritten.
-  template <class Device, Real X, Real S, class Act>
-  void join(Device& device, const PackedBatch& batch, const ops::Dropout& dropout, Rows<X, In> x, Rows<S, Out> branch, Rows<S, Out> stream, Rows<S, Out> out,
-            const Saved<Act>& saved) const {
-    forward(device, x, branch, saved);
-    ops::residual<S, Out>(device, batch, dropout, stream, branch, out);
-  }
-
-  /// What backward needs besides x and dy, as forward and join leave it: s x aᵀ.
-  template <class Device, Real X, class Act>
-  void save(Device& device, Rows<X, In> x, const Saved<Act>& saved) const {
-    adapter.save(device, x, saved.low);
-  }
-
-  /// dx, and the adapter's gradients, which are added to. Needs forward's x and saved, which it overwrites.
-  template <class Device, Real X, Real DY, Real DX, class Act>
-  void backward(Device& device, Rows<X, In> x, Rows<DY, Out> dy, Rows<DX, In> dx, auto& gradient, const Saved<Act>& saved) const {
-    input_gradient(device, dy, dx, gradient, saved);
-    parameter_gradients(device, x, dy, gradient, saved);
-  }
-  /// The first half of backward: dx and db.
-  template <class Device, Real DY, Real DX, class Act>
-  void input_gradient(Device& device, Rows<DY, Out> dy, Rows<DX, In> dx, auto& gradient, const Saved<Act>& saved) const {
-    ops::matmul_transposed(device, dy, weight, dx);
-    adapter.input_gradient(device, columns(dy), dx, gradient.adapter, saved.low);
-  }
-  /// The second half: da.
-  template <class Device, Real X, Real DY, class Act>
-  void parameter_gradients(Device& device, Rows<X, In> x, Rows<DY, Out> /*dy*/, auto& gradient, const Saved<Act>& saved) const {
-    adapter.parameter_gradients(device, x, gradient.adapter, saved.low);
-  }
-
- private:
-  template <class Y>
-  static Columns<Y, Out, Out> columns(Rows<Y, Out> y) { return {y.data, y.rows}; }
-};
-
-/// A frozen matrix of a Projection, and its adapter.
-template <class T, Index Out, Index In, Index rank, int alpha>
-struct AdaptedWeight {
-  using Trained = std::remove_const_t<T>;
-
-  Matrix<const Trained, Out, In> weight;
-  Adapter<Trained, In, Out, rank, alpha> adapter;
-
-  constexpr void parameters(auto&& visit) { visit("weight", weight), adapter.parameters(visit); }
-};
-
-/// A frozen Projection and an adapter of each of its parts: y = x wᵀ + s (x aᵀ) bᵀ.
-///
-/// Shapes     as Projection's; the frozen parts stand one after another in the buffer of the model that is adapted (models/lora.hpp)
+/// Shapes     as Frozen's: x (T, In) · y (T, Out), Out the sum of Outs
 /// Backward   dx is overwritten; the adapters' gradients are added to
-template <Index rank, int alpha, class T, Index In, Index... Outs>
-struct LoraProjection {
+template <class Frozen, Index rank, int alpha, class T, Index In, Index... Outs>
+struct LoraLinear {
   static constexpr Index Out = (Outs + ...);
   static constexpr std::array<Index, sizeof...(Outs)> widths{Outs...};
 
@@ -159,15 +89,16 @@ struct LoraProjection {
     }
   };
 
-  std::tuple<AdaptedWeight<T, Outs, In, rank, alpha>...> parts;
+  Frozen frozen;
+  std::tuple<Adapter<T, In, Outs, rank, alpha>...> parts;
 
   constexpr void parameters(auto&& visit) requires(sizeof...(Outs) == 1) { std::get<0>(parts).parameters(visit); }
 
-  /// y = x wᵀ + s (x aᵀ) bᵀ.
+  /// y = frozen(x) + s (x aᵀ) bᵀ.
   template <class Device, Real X, Real Y, class Act>
   void forward(Device& device, Rows<X, In> x, Rows<Y, Out> y, const Saved<Act>& saved) const {
-    ops::matmul_transposed(device, x, weight(), y);
-    for_each_part([&]<std::size_t i>(const auto& part, Constant<i>) { part.adapter.forward(device, x, columns<i>(y), saved.low[i]); });
+    frozen.forward(device, x, y);
+    for_each_part([&]<std::size_t i>(const auto& adapter, Constant<i>) { adapter.forward(device, x, columns<i>(y), saved.low[i]); });
   }
 
   /// out = stream + dropout(y): a branch joins the residual stream. `branch` is overwritten.
@@ -181,7 +112,14 @@ struct LoraProjection {
   /// What backward needs besides x and dy, as forward and join leave it: s x aᵀ of each part.
   template <class Device, Real X, class Act>
   void save(Device& device, Rows<X, In> x, const Saved<Act>& saved) const {
-    for_each_part([&]<std::size_t i>(const auto& part, Constant<i>) { part.adapter.save(device, x, saved.low[i]); });
+    for_each_part([&]<std::size_t i>(const auto& adapter, Constant<i>) { adapter.save(device, x, saved.low[i]); });
+  }
+
+  /// As forward, batch-invariant. `input`: what the frozen layer's infer takes besides.
+  template <class Device, Real X, Real Y>
+  void infer(Device& device, Rows<X, In> x, Rows<Y, Out> y, const auto&... input) const {
+    frozen.infer(device, x, y, input...);
+    for_each_part([&]<std::size_t i>(const auto& adapter, Constant<i>) { adapter.infer(device, x, columns<i>(y)); });
   }
 
   /// dx, and the gradients of a and b, which are added to. Needs forward's x and saved, which it overwrites.
@@ -193,15 +131,13 @@ struct LoraProjection {
   /// The first half of backward: dx and db, and s dy b in `saved`.
   template <class Device, Real DY, Real DX, class Act>
   void input_gradient(Device& device, Rows<DY, Out> dy, Rows<DX, In> dx, auto& gradient, const Saved<Act>& saved) const {
-    ops::matmul(device, dy, weight(), dx);
-    for_each_part([&]<std::size_t i>(const auto& part, Constant<i>) {
-      part.adapter.input_gradient(device, columns<i>(dy), dx, std::get<i>(gradient.parts).adapter, saved.low[i]);
-    });
+    frozen.input_gradient(device, dy, dx, gradient.frozen);
+    for_each_part([&]<std::size_t i>(const auto& adapter, Constant<i>) { adapter.input_gradient(device, columns<i>(dy), dx, std::get<i>(gradient.parts), saved.low[i]); });
   }
   /// The second half: da.
   template <class Device, Real X, Real DY, class Act>
   void parameter_gradients(Device& device, Rows<X, In> x, Rows<DY, Out> /*dy*/, auto& gradient, const Saved<Act>& saved) const {
-    for_each_part([&]<std::size_t i>(const auto& part, Constant<i>) { part.adapter.parameter_gradients(device, x, std::get<i>(gradient.parts).adapter, saved.low[i]); });
+    for_each_part([&]<std::size_t i>(const auto& adapter, Constant<i>) { adapter.parameter_gradients(device, x, std::get<i>(gradient.parts), saved.low[i]); });
   }
 
  private:
@@ -210,10 +146,6 @@ struct LoraProjection {
 
   void for_each_part(auto&& visit) const {
     [&]<std::size_t... i>(std::index_sequence<i...>) { (visit(std::get<i>(parts), Constant<i>{}), ...); }(std::make_index_sequence<sizeof...(Outs)>{});
-  }
-  auto weight() const {
-    const auto first = std::get<0>(parts).weight;
-    return Matrix<const typename std::tuple_element_t<0, decltype(parts)>::Trained, Out, In>{first.data};
   }
   template <std::size_t i>
   static constexpr Index first_column() {
@@ -228,17 +160,17 @@ struct LoraProjection {
 /// Which layers are adapted.
 enum class LoraTargets { attention, mlp, all };
 
-/// Linear layers that are frozen, some of them adapted (nn/layers.hpp), for a model's parameters of const values.
-template <Index rank, int alpha, LoraTargets targets>
+/// Linear layers that are frozen, some of them adapted (nn/layers.hpp), for a model's parameters of const values. `FrozenLayers`: those of the model that is adapted.
+template <Index rank, int alpha, LoraTargets targets, class FrozenLayers>
 struct LoraLayers {
   struct Adapters {
     template <class T, Index In, Index Out>
-    using Linear = LoraLinear<rank, alpha, T, In, Out>;
+    using Linear = LoraLinear<typename FrozenLayers::template Linear<T, In, Out>, rank, alpha, std::remove_const_t<T>, In, Out>;
     template <class T, Index In, Index... Outs>
-    using Projection = LoraProjection<rank, alpha, T, In, Outs...>;
+    using Projection = LoraLinear<typename FrozenLayers::template Projection<T, In, Outs...>, rank, alpha, std::remove_const_t<T>, In, Outs...>;
   };
-  using Attention = std::conditional_t<targets == LoraTargets::mlp, PlainLayers, Adapters>;
-  using Mlp = std::conditional_t<targets == LoraTargets::attention, PlainLayers, Adapters>;
+  using Attention = std::conditional_t<targets == LoraTargets::mlp, FrozenLayers, Adapters>;
+  using Mlp = std::conditional_t<targets == LoraTargets::attention, FrozenLayers, Adapters>;
 };
 
 }  // namespace terse::nn

@@ -61,7 +61,7 @@ concept HasLoss = requires(const M& model, const PackedBatch& batch, const typen
 /// says `static constexpr bool takes_loss_terms = true`.
 ///
 /// It may take one argument more, a function: called with each layer of `gradients` as soon as it is final, from the last in the table to the first, it lets ranks sum
-/// gradients while backward still runs (models/gpt.hpp).
+/// gradients while backward still runs (models/transformer.hpp).
 template <class M>
 concept HasBackward = requires(const M& model, const PackedBatch& batch, const ops::DropoutPlan& dropout, const float* loss_scale,
                                const typename M::Saved& saved, const typename M::Scratch& scratch, typename M::Gradients& gradients) {

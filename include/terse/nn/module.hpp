@@ -1,4 +1,8 @@
 #pragma once
+#include <array>
+#include <cstddef>
+#include <span>
+
 #include <terse/core/precision.hpp>
 #include <terse/device/cpu.hpp>
 #include <terse/nn/parameters.hpp>
@@ -31,9 +35,11 @@ class Module {
   /// Names, offsets and shapes of all parameters in the flat buffer.
   static constexpr auto table = nn::parameter_table<Weights>();
   static constexpr Index flat_size = nn::flat_size<Weights>();
+  /// What all of them take.
+  static constexpr std::size_t bytes() { return static_cast<std::size_t>(flat_size) * sizeof(Parameter); }
 
-  explicit Module(Device& device) : device_(&device), memory_(device.allocate(flat_size * sizeof(Parameter))) {
-    device.clear(flat(), flat_size * sizeof(Parameter));
+  explicit Module(Device& device) : device_(&device), memory_(device.allocate(bytes())) {
+    device.clear(flat(), bytes());
     nn::bind(weights_, flat());
   }
 
@@ -44,6 +50,8 @@ class Module {
   Weights& weights() { return weights_; }
   /// The parameters as one buffer of flat_size values, as `table` describes it.
   Parameter* flat() const { return reinterpret_cast<Parameter*>(memory_.data()); }
+  /// The same as bytes, of the device.
+  std::array<std::span<std::byte>, 1> memory() const { return {std::span(memory_.data(), bytes())}; }
 
  private:
   Device* device_;

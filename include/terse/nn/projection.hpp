@@ -47,10 +47,13 @@ struct Projection {
 
   std::tuple<Weight<T, Outs, In>...> parts;
 
-  /// Whoever has a projection of several parts names them: visit("q_proj", qkv.template part<0>()).
-  template <std::size_t i>
-  constexpr auto& part() { return std::get<i>(parts); }
-  constexpr void parameters(auto&& visit) requires(sizeof...(Outs) == 1) { part<0>().parameters(visit); }
+  /// Whoever has a projection of several parts names them: models/llama.hpp.
+  constexpr void parameters(auto&& visit) requires(sizeof...(Outs) == 1) { std::get<0>(parts).parameters(visit); }
+
+  /// The same values, of a layer that isn't trained.
+  constexpr Projection<const T, In, Outs...> as_frozen() const {
+    return std::apply([](const auto&... each) { return Projection<const T, In, Outs...>{{Weight<const T, Outs, In>{each.weight}...}}; }, parts);
+  }
 
   /// (Out, In), all parts.
   constexpr Matrix<T, Out, In> weight() const { return {std::get<0>(parts).weight.data}; }

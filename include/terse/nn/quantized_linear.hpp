@@ -2,15 +2,19 @@
 #include <tuple>
 
 #include <terse/nn/parameters.hpp>
+#include <terse/ops/matmul/cpu.hpp>
 #include <terse/ops/matmul/int8.hpp>
 #include <terse/ops/reduce/cpu.hpp>
 #include <terse/tensor/view.hpp>
 
 namespace terse::nn {
 
-/// y = x w + b with w in 8 bits (ops/matmul/int8.hpp): Linear's infer, and nothing of its training. The weight isn't among the parameters; `quantize` fills it.
+/// y = x w + b with w in 8 bits (ops/matmul/int8.hpp): Linear's infer, and what an adapter needs of a frozen layer (nn/lora.hpp). The weight isn't among the parameters;
+/// `quantize` fills it.
 ///
 /// Shapes     x (T, In) · y (T, Out) · weight (In, Out) · bias (Out)
+/// Precision  infer rounds x to 8 bits too; forward and input_gradient don't: theirs are the products of Linear with the values that w stands for, in fp32, which take the
+///            device's workspace
 template <class T, Index In, Index Out>
 struct QuantizedLinear {
   ops::Int8Matrix<In, Out> weight;
@@ -18,12 +22,26 @@ struct QuantizedLinear {
 
   constexpr void parameters(auto&& visit) { visit("bias", bias); }
 
-  /// Whether that is the shape of Linear's weight.
-  static constexpr bool is_part(Index rows, Index columns) { return rows == In && columns == Out; }
+  /// The same values, of a layer that isn't trained.
+  constexpr QuantizedLinear<const T, In, Out> as_frozen() const { return {weight, bias}; }
+
   /// From Linear's weight.
   template <class Value>
   void quantize(const Cpu& cpu, const Value* values) {
     ops::quantize(cpu, Matrix<const Value, In, Out>{values}, weight);
+  }
+  /// Into Linear's weight, all of it.
+  void dequantize(const Cpu& cpu, Index /*first*/, Index /*count*/, float* values) const { ops::dequantize(cpu, weight, 0, Out, values, Out, 1); }
+
+  /// y = x w + b.
+  template <Real X, Real Y>
+  void forward(Cpu& cpu, Rows<X, In> x, Rows<Y, Out> y) const {
+    ops::matmul_bias(cpu, x, ops::dequantized(cpu, weight), bias, y);
+  }
+  /// dx = dy wᵀ, overwritten.
+  template <Real DY, Real DX>
+  void input_gradient(Cpu& cpu, Rows<DY, Out> dy, Rows<DX, In> dx, auto& /*gradient*/) const {
+    ops::matmul_transposed(cpu, dy, ops::dequantized(cpu, weight), dx);
   }
 
   /// y = x w + b, batch-invariant; `input` is overwritten.
@@ -50,13 +68,26 @@ struct QuantizedProjection {
   std::tuple<Part<Outs>...> parts;
 
   constexpr void parameters(auto&&) requires(sizeof...(Outs) == 1) {}
+  /// The same values, of a layer that isn't trained.
+  constexpr QuantizedProjection<const T, In, Outs...> as_frozen() const { return {weight, {}}; }
 
-  /// Whether that is the shape of one of Projection's parts.
-  static constexpr bool is_part(Index rows, Index columns) { return columns == In && ((rows == Outs) || ...); }
   /// From Projection's parts, which stand one after another.
   template <class Value>
   void quantize(const Cpu& cpu, const Value* values) {
     ops::quantize_transposed(cpu, Matrix<const Value, Out, In>{values}, weight);
+  }
+  /// Into Projection's parts: `count` values from `first` on, whole rows.
+  void dequantize(const Cpu& cpu, Index first, Index count, float* values) const { ops::dequantize(cpu, weight, first / In, count / In, values, 1, In); }
+
+  /// y = x wᵀ.
+  template <Real X, Real Y>
+  void forward(Cpu& cpu, Rows<X, In> x, Rows<Y, Out> y) const {
+    ops::matmul_transposed(cpu, x, ops::dequantized_transposed(cpu, weight), y);
+  }
+  /// dx = dy w, overwritten.
+  template <Real DY, Real DX>
+  void input_gradient(Cpu& cpu, Rows<DY, Out> dy, Rows<DX, In> dx, auto& /*gradient*/) const {
+    ops::matmul(cpu, dy, ops::dequantized_transposed(cpu, weight), dx);
   }
 
   /// y = x wᵀ, batch-invariant; `input` is overwritten.

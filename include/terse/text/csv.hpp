@@ -174,10 +174,6 @@ inline void require_fields(const Csv& csv, const CsvRow& row) {
          "); put fields that hold commas in quotes");
 }
 
-}  // namespace csv
-
-namespace csv {
-
 /// What stands between the names of a first line that has no comma: a semicolon or a tab, in words; empty: neither.
 inline std::string_view other_separator(std::string_view header) {
   if (header.find(',') != std::string_view::npos) return "";

@@ -24,7 +24,7 @@ struct MemoryPlan {
   std::size_t ema = 0;         ///< the average of the weights, where it is kept
   std::size_t activations = 0; ///< kept from forward to backward
   std::size_t scratch = 0;     ///< overwritten by each layer, logits of target rows among it
-  std::size_t workspace = 0;   ///< of one op at a time: 16-bit inputs as float on a CPU that can't multiply them; partial sums, sorting and cuBLASLt's on a GPU
+  std::size_t workspace = 0;   ///< of one op at a time: 16-bit inputs as float on a CPU that can't multiply them, and frozen 8-bit ones; partial sums, sorting and cuBLASLt's on a GPU
   std::size_t threads = 0;     ///< attention's working memory of each thread
 
   /// Of all of them.

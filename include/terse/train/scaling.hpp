@@ -65,8 +65,6 @@ struct StepTime {
   double gather = 0;     ///< sharded: parameters
 
   constexpr double step() const { return compute + exposed + optimizer + gather; }
-  /// Of the time, what one rank alone needs for its part: 1 where ranks cost nothing.
-  constexpr double efficiency(double optimizer_alone) const { return (compute + optimizer_alone) / step(); }
 };
 
 /// A ring's all-reduce of `bytes`: 2 (n - 1) messages of a part each. Half of it: reduce-scatter, or all-gather.

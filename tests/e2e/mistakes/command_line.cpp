@@ -136,7 +136,7 @@ TEST_CASE("8-bit weights only write texts") {
   const SmallJob job;
   const Arguments int8{"--precision", "int8"};
   for (const std::string command : {"train", "run"})
-    check({Arguments{command, "--data", job.data(), "--model", "demo", "--out", job.file("out")} + int8, 2, {"--precision int8: ", "evaluate, predict and generate; give " + command + " another precision"}});
+    check({Arguments{command, "--data", job.data(), "--model", "demo", "--out", job.file("out")} + int8, 2, {"--precision int8: ", "trained beside them (--lora); give " + command + " another precision"}});
   check({Arguments{"score", "--data", job.data()} + int8, 2, {"give score another precision"}});
   check({Arguments{"plan", "--model", "demo"} + int8, 2, {"give plan another precision"}});
   check({Arguments{"predict", "--data", job.data(), "--device", "cuda"} + int8, 2, {"use --device cpu"}});

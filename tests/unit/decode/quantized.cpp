@@ -100,6 +100,6 @@ TEMPLATE_TEST_CASE("quantized: from a file, one matrix at a time, it is the one 
   const models::Quantized from_model(original.model);
   const models::Quantized<TestType> from_file(original.cpu, [&](auto& take) { io::read_weights_in_turn<TestType>(io::SafetensorsFile::open(path), take); });
   for (const auto& prompt : random_prompts(5)) CHECK(log_probabilities(from_file, prompt) == log_probabilities(from_model, prompt));
-  static_assert(models::Quantized<models::Gpt<models::Gpt2, Fp32, Cpu>>::loading_bytes() == std::size_t{4} * 768 * 768 * 4);
-  static_assert(models::Quantized<models::Llama<models::SmolLm2, Fp32, Cpu>>::loading_bytes() == std::size_t{576} * 2 * 1536 * 4);  // gate and up
+  static_assert(models::Quantized<models::Gpt<models::Gpt2, Fp32, Cpu>>::largest_matrix_bytes() == std::size_t{4} * 768 * 768 * 4);
+  static_assert(models::Quantized<models::Llama<models::SmolLm2, Fp32, Cpu>>::largest_matrix_bytes() == std::size_t{576} * 2 * 1536 * 4);  // gate and up
 }

@@ -47,12 +47,12 @@ TEST_CASE("who started this process: nobody, mpirun, torchrun, srun") {
 
   const Environment torch = with(torchrun);
   CHECK((torch.launcher == Launcher::torchrun && torch.rank == 1 && torch.size == 2 && torch.is_one_machine()));
-  CHECK((torch.run == "torch-none-29500-0" && torch.address == "localhost" && torch.port == 29500));
+  CHECK((torch.run == "torch-none-29500-0" && torch.port == 29500));
   CHECK(with(without(without(torchrun, "TORCHELASTIC_RUN_ID"), "TORCHELASTIC_RESTART_COUNT")).launcher == Launcher::torchrun);
 
   const Environment task = with(slurm);
   CHECK((task.launcher == Launcher::slurm && task.rank == 6 && task.size == 7 && task.local_rank == 0 && task.local_size == 1));
-  CHECK((task.run == "slurm-17-0" && task.address == "10.0.0.1"));
+  CHECK(task.run == "slurm-17-0");
   CHECK(with(changed(changed(slurm, "SLURM_NODEID", "2"), "SLURM_LOCALID", "1")).local_size == 2);
   CHECK(with(changed(slurm, "SLURM_STEP_NUM_TASKS", "1")).launcher == Launcher::none);  // a shell in an allocation
 }

@@ -219,6 +219,10 @@ TEST_CASE("what doesn't fit together isn't written") {
   const auto path = folder.path() / "model.safetensors";
   const std::vector<float> values(4);
   CHECK_THROWS_AS(io::write_safetensors(path, {io::tensor_to_write<float>("x", {5}, values)}), Error);
+  const auto too_few = [&] { return std::as_bytes(std::span<const float>(values)).first(8); };
+  const auto none = [](){ return fail(Failure::internal, "cannot be made"), std::span<const std::byte>(); };
+  CHECK_THROWS_WITH(io::write_safetensors(path, {{"x", io::StoredDtype::f32, {4}, {}, too_few}}), Catch::Contains("8 bytes for F32 (4)"));
+  CHECK_THROWS_WITH(io::write_safetensors(path, {{"x", io::StoredDtype::f32, {4}, {}, none}}), "cannot be made");
   CHECK_THROWS_AS(io::write_safetensors(path, {io::tensor_to_write<float>("__metadata__", {4}, values)}), Error);
   CHECK_THROWS_AS(io::write_safetensors(path, {io::tensor_to_write<float>("x", {4}, values), io::tensor_to_write<float>("x", {4}, values)}), Error);
   CHECK(std::filesystem::is_empty(folder.path()));

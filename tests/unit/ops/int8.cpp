@@ -45,6 +45,17 @@ void check() {
   ops::quantize_transposed(one, Matrix<const float, Out, In>{v.data()}, transposed);
   CHECK(std::equal(memory.data(), memory.data() + Weight::bytes(), memory_transposed.data()));
 
+  one.reserve_workspace(w.size() * sizeof(float));
+  const auto worth = [](const float* values) { return std::vector<float>(values, values + In * Out); };
+  const auto back = worth(ops::dequantized(one, q).data), back_transposed = worth(ops::dequantized_transposed(one, q).data);
+  for (Index n = 0; n < Out; ++n) {
+    const auto [integers, scale] = naively_quantized(w.data() + n, In, Out);
+    for (Index k = 0; k < In; ++k) {
+      REQUIRE(back[static_cast<std::size_t>(k * Out + n)] == static_cast<float>(integers[static_cast<std::size_t>(k)]) * scale);
+      REQUIRE(back_transposed[static_cast<std::size_t>(n * In + k)] == back[static_cast<std::size_t>(k * Out + n)]);
+    }
+  }
+
   std::vector<float> expected;
   double error = 0, squares = 0;
   for (Index r = 0; r < 5; ++r) {

@@ -40,10 +40,6 @@ inline void require_integer(const Gguf& file, const std::string& key, std::int64
   if (file.has(key) && file.integer(key) != expected) file.refuse(key, "is ", file.integer(key), ", ", expected, " expected: not a model as it is computed here");
 }
 
-}  // namespace detail
-
-namespace detail {
-
 inline int gguf_whole_number(const Gguf& file, const std::string& key, double value) {
   if (value != std::round(value) || value < 1 || value > std::numeric_limits<int>::max()) file.refuse(key, "is ", file.number(key), ": not a model as it is computed here");
   return static_cast<int>(value);
@@ -114,7 +110,7 @@ namespace detail {
 /// A parameter under its GGUF name and in its layout there. Vectors stay F32, as does what isn't written in blocks, but matrices then F16.
 template <Real T>
 GgufTensorToWrite gguf_tensor_to_write(const GgufPart& part, std::string name, const nn::ParameterInfo& parameter, const T* values, GgmlType type, Index head_size) {
-  Shape shape = parameter.dimensions == 2 ? Shape{parameter.saved_rows, parameter.columns} : Shape{parameter.columns};
+  Shape shape = shape_of(parameter);
   const bool vector = shape.size() == 1, transposed = part.layout == GgufLayout::transposed && !vector, rotary = part.layout == GgufLayout::rotary;
   if (transposed) std::swap(shape[0], shape[1]);
   const Index columns = shape.back(), stride = parameter.columns;

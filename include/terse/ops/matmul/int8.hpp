@@ -1,7 +1,8 @@
 #pragma once
-/// Matrix products with weights of 8 bits: for decoding, whose time is the reading of weights.
+/// Matrix products with weights of 8 bits: for decoding, whose time is the reading of weights, and for frozen weights, whose memory is spared.
 ///
 ///   quantize     w[k][n] ~ q[k][n] * scale[n]      q in [-127, 127], scale[n] = max over k of |w[k][n]| / 127
+///   dequantize   w[k][n] = q[k][n] * scale[n]      as float, for a product of another kind
 ///   quantize     x[t][k] ~ p[t][k] * scale[t]      the same for rows of x, at each product
 ///   int8_matmul  y[t][n] = (sum over k of p[t][k] q[k][n]) * (scale[t] * scale[n])
 ///
@@ -18,6 +19,7 @@
 #include <cstring>
 
 #include <terse/core/arena.hpp>
+#include <terse/core/error.hpp>
 #include <terse/device/cpu.hpp>
 #include <terse/device/int8.hpp>
 #include <terse/ops/matmul/panels.hpp>
@@ -76,6 +78,12 @@ float largest_magnitude(const T* values, Index n, Index stride = 1) {
 }
 inline float inverse_of(float largest) { return largest > 0 ? 127 / largest : 0; }
 
+inline float* workspace_for(const Cpu& cpu, Index values) {
+  if (cpu.workspace().bytes() < static_cast<std::size_t>(values) * sizeof(float))
+    fail(Failure::internal, "a workspace of ", cpu.workspace().bytes(), " bytes is too small for a weight of ", values, " values in 32 bits; reserve what the model's workspace_bytes says");
+  return reinterpret_cast<float*>(cpu.workspace().data());
+}
+
 /// The sums of a panel over `quads` quads of k, for some rows.
 template <int rows>
 inline void tile(Index quads, const std::uint8_t* x, Index ldx, const std::int8_t* w, kernel::Ahead<std::int8_t> ahead, std::int32_t (&sums)[rows][96]) {
@@ -130,6 +138,36 @@ void quantize(const Cpu& cpu, Matrix<T, In, Out> w, Int8Matrix<In, Out> q) {
 template <Real T, Index In, Index Out>
 void quantize_transposed(const Cpu& cpu, Matrix<T, Out, In> w, Int8Matrix<In, Out> q) {
   quantize(cpu, w.data, 1, In, q);
+}
+
+/// Columns [first, first + count) of w, of which element (k, n) goes to w[k * k_stride + (n - first) * n_stride].
+template <Index In, Index Out>
+void dequantize(const Cpu& cpu, Int8Matrix<In, Out> q, Index first, Index count, float* w, Index k_stride, Index n_stride) {
+  constexpr Index block = 32;  // columns: what a thread reads side by side and writes apart, or the other way round
+  cpu.parallel_for(divide_up(count, block), [=](Index b) {
+    const Index end = std::min(count, (b + 1) * block);
+    for (Index quad = 0; quad < In; quad += 4)
+      for (Index n = b * block; n < end; ++n) {
+        const std::int8_t* const four = &q.at(quad, first + n);
+        const float scale = q.scales[first + n];
+        float* const out = w + quad * k_stride + n * n_stride;
+        for (Index k = 0; k < std::min(Index{4}, In - quad); ++k) out[k * k_stride] = static_cast<float>(four[k]) * scale;
+      }
+  });
+}
+/// w (In, Out) in the device's workspace, which must have room for it: until the next op that takes some.
+template <Index In, Index Out>
+Matrix<float, In, Out> dequantized(const Cpu& cpu, Int8Matrix<In, Out> q) {
+  float* const values = int8_detail::workspace_for(cpu, In * Out);
+  dequantize(cpu, q, 0, Out, values, Out, 1);
+  return {values};
+}
+/// Its transpose (Out, In) there.
+template <Index In, Index Out>
+Matrix<float, Out, In> dequantized_transposed(const Cpu& cpu, Int8Matrix<In, Out> q) {
+  float* const values = int8_detail::workspace_for(cpu, In * Out);
+  dequantize(cpu, q, 0, Out, values, 1, In);
+  return {values};
 }
 
 /// y = x w; `p` is overwritten with x's rows, quantized.

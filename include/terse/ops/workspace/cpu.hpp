@@ -11,7 +11,7 @@ namespace terse::ops {
 template <class Device>
 struct Workspace;
 
-/// On a CPU: 16-bit inputs of products as float, where it has no such products, and attention's tiles.
+/// On a CPU: 16-bit inputs of products as float, where it has no such products, and attention's tiles. (Frozen weights of 8 bits: models/lora.hpp.)
 template <>
 struct Workspace<Cpu> {
   /// A product (m, k) x (k, n).
