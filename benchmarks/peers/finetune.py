@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """The judge of a real fine-tuning: SmolLM2-135M-Instruct on dialogues, in PyTorch, the recipe of benchmarks/finetune.
 
-  finetune.py MODEL.gguf --train dev.csv --test test.csv --output FOLDER [--steps 30] [--batch 16] [--limit 64] [--threads 2] [--skip-zero-shot]
+  finetune.py MODEL.gguf --train dev.csv --test test.csv --output FOLDER [--steps 30] [--batch 16] [--limit 64] [--threads 2] [--precision bf16] [--skip-zero-shot]
 
-Samples are terse-summarize's, in the file's order; a batch is padded to its longest; fp32, AdamW (fused), no dropout. Then greedy summaries of the first
+Samples are terse-summarize's, in the file's order; a batch is padded to its longest; fp32 or bf16 (autocast), AdamW (fused), no dropout. Then greedy summaries of the first
 --limit rows of the test set, at most 60 tokens each, and their ROUGE with rouge_score against the column "summary", the first of three references. FOLDER gets
 training.jsonl (a line a step: loss, grad_norm, lr, seconds, tokens without padding), summaries.jsonl and result.json.
 """
@@ -45,14 +45,15 @@ def optimizer_of(model):
     return torch.optim.AdamW(groups, lr=0.0, betas=(0.9, 0.95), eps=1e-8, fused=True)
 
 
-def backward(model, batch, micro_batch):
+def backward(model, batch, micro_batch, precision):
     """Adds the gradient of the batch's mean loss over targets, `micro_batch` samples at a time. Returns the loss, tokens without and with padding."""
     targets = sum(len(sample["ids"]) - sample["prompt"] for sample in batch)
     total, tokens, padded_tokens = 0.0, 0, 0
     for first in range(0, len(batch), micro_batch):
         x, mask, y = training.padded(batch[first:first + micro_batch])
-        logits = model(input_ids=x, attention_mask=mask, use_cache=False).logits
-        loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), y.flatten(), ignore_index=-100, reduction="sum") / targets
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=precision == "bf16"):
+            logits = model(input_ids=x, attention_mask=mask, use_cache=False).logits
+        loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1).float(), y.flatten(), ignore_index=-100, reduction="sum") / targets
         loss.backward()
         total, tokens, padded_tokens = total + float(loss.detach()), tokens + int(mask.sum()), padded_tokens + x.numel()
     return total, tokens, padded_tokens
@@ -64,7 +65,7 @@ def train(model, samples, options):
         for step in range(options.steps):
             start = time.perf_counter()
             batch = [samples[(step * options.batch + k) % len(samples)] for k in range(options.batch)]
-            loss, tokens, padded_tokens = backward(model, batch, options.micro_batch or options.batch)
+            loss, tokens, padded_tokens = backward(model, batch, options.micro_batch or options.batch, options.precision)
             norm = torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             for group in optimizer.param_groups:
                 group["lr"] = training.learning_rate(step, options.lr, options.min_lr, options.warmup, options.steps)
@@ -111,8 +112,9 @@ def main():
     parser.add_argument("--lr", type=float, default=1e-4)
     parser.add_argument("--min-lr", type=float, default=1e-5)
     parser.add_argument("--warmup", type=int, default=3)
-    parser.add_argument("--limit", type=int, default=64, help="rows of the test set")
+    parser.add_argument("--limit", type=int, default=64, help="rows of the test set; 0: only train")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--precision", choices=["fp32", "bf16"], default="fp32")
     parser.add_argument("--skip-zero-shot", action="store_true")
     options = parser.parse_args()
     options.output.mkdir(parents=True, exist_ok=True)
@@ -124,6 +126,8 @@ def main():
         result["zero_shot"] = score(rows, summarize(model.eval(), tokenizer, rows))
         print("zero-shot:", result["zero_shot"], flush=True)
     train(model.train(), samples_of(tokenizer, read(options.train)), options)
+    if not rows:
+        return
     texts = summarize(model.eval(), tokenizer, rows)
     with open(options.output / "summaries.jsonl", "w", encoding="utf-8") as file:
         for row, text in zip(rows, texts):
