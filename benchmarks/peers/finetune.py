@@ -108,7 +108,7 @@ def main():
     parser.add_argument("--output", type=pathlib.Path, required=True)
     parser.add_argument("--steps", type=int, default=30)
     parser.add_argument("--batch", type=int, default=16)
-    parser.add_argument("--micro-batch", type=int, help="samples at a time, for less memory (18 GB with 16): the same gradients; the default is the whole batch, which is faster")
+    parser.add_argument("--micro-batch", type=int, help="samples at a time, for less memory (16 at a time may take more than 24 GB, 8 took 12): the same gradients; default: the whole batch")
     parser.add_argument("--lr", type=float, default=1e-4)
     parser.add_argument("--min-lr", type=float, default=1e-5)
     parser.add_argument("--warmup", type=int, default=3)
@@ -122,7 +122,7 @@ def main():
     model = AutoModelForCausalLM.from_pretrained(options.gguf.parent, gguf_file=options.gguf.name, dtype=torch.float32)
     tokenizer = AutoTokenizer.from_pretrained(options.gguf.parent, gguf_file=options.gguf.name)
     rows, result = read(options.test, options.limit), {}
-    if not options.skip_zero_shot:
+    if rows and not options.skip_zero_shot:
         result["zero_shot"] = score(rows, summarize(model.eval(), tokenizer, rows))
         print("zero-shot:", result["zero_shot"], flush=True)
     train(model.train(), samples_of(tokenizer, read(options.train)), options)

@@ -8,7 +8,7 @@ namespace summarize {
 
 namespace {
 
-bool is_gguf(const std::filesystem::path& file) { return std::filesystem::is_regular_file(file) ? io::is_gguf(file) : file.extension() == ".gguf"; }
+bool is_gguf(const std::filesystem::path& file) { return file.extension() == ".gguf" || (std::filesystem::is_regular_file(file) && io::is_gguf(file)); }
 
 std::vector<std::filesystem::path> gguf_files_in(const std::filesystem::path& folder) {
   std::vector<std::filesystem::path> found;

@@ -164,7 +164,7 @@ int plan(const Options& options) {
   std::string heading = concat("memory of each rank            usual (", usual, " tokens)   largest (", worst, " tokens)");
   for (std::size_t i = 1; i < plans.size(); ++i) {
     heading.resize(std::max(heading.size() + 2, 31 + i * 44), ' ');
-    heading += concat("with --lora ", plans[i].lora, plans[i].precision == "int8" ? " --precision int8" : "");
+    heading += concat("with --lora ", plans[i].lora, plans[i].precision == entry.precision ? "" : " --precision " + plans[i].precision);
   }
   std::cout << heading << "\n";
   print_memory(plans, options);

@@ -89,7 +89,7 @@ class TrainingRun final : public train::TrainObserver {
     state_.early_stop = options.early_stopping(), state_.is_demo = options.is_demo;
     if (const auto& saved = folder.saved()) {
       auto& rule = state_.early_stop;
-      if (saved->early_stop.metric == rule.metric) rule.best = saved->early_stop.best, rule.evaluations_since = saved->early_stop.evaluations_since;
+      if (saved->early_stop.metric == rule.metric && (rule.metric == "loss" || writes_as(*saved))) rule.best = saved->early_stop.best, rule.evaluations_since = saved->early_stop.evaluations_since;
       state_.stopped_early = saved->stays_ended(options), state_.is_demo |= saved->is_demo;
       last_step_ = saved->run.step;
     }
@@ -191,13 +191,22 @@ class TrainingRun final : public train::TrainObserver {
     log_.emplace(folder_.path() / "metrics.jsonl", first_step());
   }
 
+  /// Whether texts are written as the saved run wrote them: else its best ROUGE says nothing.
+  bool writes_as(const SavedState& saved) const {
+    const auto mine = settings_of(options_.strategy);
+    for (const auto& [name, value] : mine.items())
+      if (saved.settings.contains(name) && saved.settings[name] != value) return false;
+    return true;
+  }
+
   ValidationTexts validation_texts() {
     for (const auto& row : inputs_.judged(options_.evaluate_samples)) {
       references_.push_back(row.summary);
       prompts_.push_back(text::encode_prompt(inputs_.tokenizer, row.text, longest_prompt(options_, entry_)));
     }
     ValidationTexts texts{.prompts = decode::numbered(prompts_), .strategy = options_.strategy, .end_of_text = inputs_.tokenizer.end_of_text(), .on_texts = {}};
-    texts.strategy.greedy = true, texts.strategy.beams = 1;
+    auto& strategy = texts.strategy;  // greedy, by the rules that were asked for
+    strategy.greedy = true, strategy.beams = strategy.beam_groups = 1, strategy.penalty_alpha = 0;
     texts.on_texts = [this](const std::vector<decode::Generation>& made) { rouge_ = mean_rouge(made); };
     return texts;
   }
@@ -297,7 +306,7 @@ int run(const Options& options, const TrainingInputs& inputs, text::Dialogues te
   text::drop_empty(validation);  // the training has warned of them; a submission keeps them
   auto prediction = writing, evaluation = writing;
   prediction.after_training = evaluation.after_training = true, evaluation.output.clear();  // --output names the submission
-  if (options.zero_shot && !validation.rows.empty()) evaluate_zero_shot(evaluation, open_initial(options, checkpoint.tokenizer), validation);
+  if (options.zero_shot && !validation.rows.empty()) evaluate_zero_shot(evaluation, open_initial(writing, checkpoint.tokenizer), validation);
   if (validation.rows.empty())
     std::cerr << program_name() << ": warning: no row is left to validate with, so nothing was evaluated; raise --validation-split or name a --validation file\n";
   else

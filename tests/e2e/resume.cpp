@@ -167,6 +167,16 @@ TEST_CASE("--early-stop ends a run that no longer gets better, and it stays ende
   CHECK(job.metrics("rouge").front()["validation_rougeL"].is_number());
 }
 
+TEST_CASE("how texts are written may change when a run goes on") {
+  const SmallJob job;
+  auto arguments = job.training("out", {"--steps", "2", "--evaluate-every", "1", "--early-stop", "rougeL:5", "--evaluate-samples", "2"});
+  arguments.front() = "run";
+  succeed(arguments + Arguments{"--max-new", "3", "--limit", "1"});
+  succeed({"run", "--resume", "--out", job.file("out"), "--steps", "3", "--beams", "4", "--beam-groups", "2", "--diversity", "0.5"});
+  CHECK(job.metrics("out").back()["validation_rougeL"].is_number());
+  CHECK(json::parse(content_of(job.folder() / "out/run.json"))["settings"]["beams"] == 4);
+}
+
 TEST_CASE("--early-stop's count belongs to its metric and patience, and needs something to judge") {
   const SmallJob job;
   const Arguments still{"--lr", "0", "--min-lr", "0", "--evaluate-every", "1", "--evaluate-samples", "2"};

@@ -284,7 +284,7 @@ inline void write_safetensors(const std::filesystem::path& path, std::vector<Ten
   std::uint64_t end = 0;
   for (const TensorToWrite& tensor : tensors) {
     const auto size = detail::checked_size(tensor.shape, bytes_of(tensor.dtype));
-    if (!tensor.make) require_size(tensor, tensor.bytes.size(), size);
+    require_size(tensor, tensor.make ? static_cast<std::size_t>(size.value_or(0)) : tensor.bytes.size(), size);
     if (header.contains(tensor.name) || tensor.name == "__metadata__")
       fail(Failure::internal, path.string(), ": tensor ", in_quotes(tensor.name), ": the name is taken");
     auto& entry = header[tensor.name];
