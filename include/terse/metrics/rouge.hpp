@@ -269,9 +269,12 @@ struct RougeSummary {
 
 /// The scores by the names that rouge_score has for them.
 struct RougeKind {
+  using OfPair = Score RougeScores::*;  // names: nvcc writes such members with parentheses that g++ warns of
+  using OfMany = Interval RougeSummary::*;
+
   std::string_view name;
-  Score RougeScores::*score;
-  Interval RougeSummary::*interval;
+  OfPair score;
+  OfMany interval;
 };
 inline constexpr std::array rouge_kinds{RougeKind{"rouge1", &RougeScores::rouge1, &RougeSummary::rouge1}, RougeKind{"rouge2", &RougeScores::rouge2, &RougeSummary::rouge2},
                                         RougeKind{"rougeL", &RougeScores::rougeL, &RougeSummary::rougeL}, RougeKind{"rougeLsum", &RougeScores::rougeLsum, &RougeSummary::rougeLsum}};

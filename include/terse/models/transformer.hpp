@@ -27,22 +27,28 @@ namespace terse::models {
 
 namespace detail {
 
+/// Whether it is one of the layer's views.
+template <class Layer>
+constexpr bool is_of(Layer& layer, const void* view) {
+  bool found = false;
+  nn::for_each_parameter(layer, [&](const nn::ParameterName&, auto& mine, const nn::ParameterTraits&) { found = found || static_cast<const void*>(&mine) == view; });
+  return found;
+}
+template <class Parameters>
+constexpr bool is_of_head(Parameters& layers, const void* view) {
+  if constexpr (requires { layers.head; }) return is_of(layers.head, view);
+  else return false;
+}
+
 /// Whether parameters are listed in the order of forward: embeddings, blocks, norm, head. Backward has their gradients final from the last to the first, and sums over ranks begin with
 /// all that stand behind a layer.
 template <class Parameters>
 constexpr bool lists_in_order() {
   Parameters layers{};
-  const auto is_of = [](auto& layer, const void* view) {
-    bool found = false;
-    nn::for_each_parameter(layer, [&](const nn::ParameterName&, auto& mine, const nn::ParameterTraits&) { found = found || static_cast<const void*>(&mine) == view; });
-    return found;
-  };
   enum Place { embeddings, blocks, norm, head } last = embeddings;
   bool in_order = true;
   nn::for_each_parameter(layers, [&](const nn::ParameterName&, auto& view, const nn::ParameterTraits& traits) {
-    Place place = traits.block >= 0 ? blocks : is_of(layers.norm, &view) ? norm : embeddings;
-    if constexpr (requires { layers.head; })
-      if (is_of(layers.head, &view)) place = head;
+    const Place place = traits.block >= 0 ? blocks : is_of(layers.norm, &view) ? norm : is_of_head(layers, &view) ? head : embeddings;
     in_order = in_order && last <= place, last = place;
   });
   return in_order;
