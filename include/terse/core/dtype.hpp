@@ -15,7 +15,7 @@ enum class Dtype : std::uint8_t { f64, f32, f16, bf16 };
 
 /// condition ? a : b, by bits: of a conditional expression g++ makes a branch around what follows when that is known for one side, and the
 /// loop it stands in doesn't vectorize.
-[[gnu::always_inline]] constexpr std::uint32_t choose(bool condition, std::uint32_t a, std::uint32_t b) {
+constexpr std::uint32_t choose(bool condition, std::uint32_t a, std::uint32_t b) {
   const std::uint32_t mask = -static_cast<std::uint32_t>(condition);
   return (a & mask) | (b & ~mask);
 }
@@ -87,7 +87,7 @@ inline constexpr bool is_16_bit = sizeof(T) == 2;
 
 /// to = T(value), for loops that must vectorize: g++ 12 doesn't vectorize those under `omp simd` that assign a struct, and they take ten times as long.
 template <Real T>
-[[gnu::always_inline]] constexpr void assign(T& to, Wide<T> value) {
+constexpr void assign(T& to, Wide<T> value) {
   if constexpr (std::same_as<T, half>) to.bits = detail::half_bits(value);
   else if constexpr (std::same_as<T, bfloat16>) to.bits = detail::bfloat16_bits(value);
   else to = value;

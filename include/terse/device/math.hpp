@@ -5,14 +5,14 @@
 #include <cmath>
 #include <cstdint>
 
-#include <terse/core/dtype.hpp>
 #include <terse/device/isa.hpp>
 
 namespace terse::inline TERSE_ISA {
 
-/// condition ? a : b, by bits: see choose.
+/// choose of floats; whole here, in the instruction set's namespace.
 [[gnu::always_inline]] inline float select(bool condition, float a, float b) {
-  return std::bit_cast<float>(choose(condition, std::bit_cast<std::uint32_t>(a), std::bit_cast<std::uint32_t>(b)));
+  const std::uint32_t mask = -static_cast<std::uint32_t>(condition);
+  return std::bit_cast<float>((std::bit_cast<std::uint32_t>(a) & mask) | (std::bit_cast<std::uint32_t>(b) & ~mask));
 }
 
 /// a * b + c, rounded once where the instruction set can. By name: of `a * b + c` compilers fuse some copies and others not, and what they choose depends on the
